@@ -1,0 +1,80 @@
+"""Writers and readers put together with their board and their bells."""
+
+import os
+import time
+
+from ipc.bell import Bell
+from ipc.board import mirror_word
+from ipc.ordering import register
+from ipc.ring_dir import open_board, open_reader_bell, open_writer_bell
+from ipc.ring_file import WriterFile, open_ring
+from ipc.ring_memory import RingMemory
+from ipc.ring_reader import Follower, RingReader
+from ipc.ring_writer import RingWriter
+
+
+class _ReaderBells:
+    """Opened when first rung: most workers ever ring one."""
+
+    def __init__(self, ring_dir: str) -> None:
+        self._dir = ring_dir
+        self._bells: dict[int, Bell] = {}
+
+    def ring(self, bell: int) -> None:
+        if bell not in self._bells:
+            self._bells[bell] = open_reader_bell(self._dir, bell)
+        self._bells[bell].ring()
+
+
+def attach_writer(ring_dir: str, session: str, slot: int, *, cap_bytes: int = 0) -> RingWriter:
+    """For the one worker of this session; the one before it must have been reaped."""
+    register()
+    file = WriterFile(ring_dir, session, cap_bytes=cap_bytes)
+    return RingWriter(
+        file.open(),
+        board=open_board(ring_dir),
+        mirror_word=mirror_word(slot),
+        ring_bell=_ReaderBells(ring_dir).ring,
+        clock_ns=time.monotonic_ns,
+        resize=file.resize,
+    )
+
+
+def attach_reader(ring_dir: str, session: str, reader_slot: int, *, bell: int, gating: bool) -> RingReader:
+    register()
+    writer_bell = _WriterBell(ring_dir, session)
+
+    def reopen() -> RingMemory:
+        return open_ring(ring_dir, session)
+
+    return RingReader(
+        reopen(),
+        reader_slot,
+        bell=bell,
+        gating=gating,
+        pid=os.getpid(),
+        stamp=time.monotonic_ns,
+        reopen=reopen,
+        ring_writer=writer_bell.ring,
+    )
+
+
+class _WriterBell:
+    """Opened when first needed: a session whose ring never fills never costs the router this fd."""
+
+    def __init__(self, ring_dir: str, session: str) -> None:
+        self._dir = ring_dir
+        self._session = session
+        self._bell: Bell | None = None
+
+    def ring(self) -> None:
+        if self._bell is None:
+            self._bell = open_writer_bell(self._dir, self._session)
+        self._bell.ring()
+
+
+def attach_follower(ring_dir: str, session: str, *, cursor: int | None = None) -> Follower:
+    def reopen() -> RingMemory:
+        return open_ring(ring_dir, session, writable=False)
+
+    return Follower(reopen(), reopen=reopen, cursor=cursor)

@@ -1,0 +1,237 @@
+"""The reading ends of a ring.
+
+`RingReader` has its cursor in the ring: what it has not finished is kept for it, or counted as its loss, and a
+reader that was killed is followed by one that goes on where the cursor stands. It works in place: a run is pinned
+while it is in use, so that its memory is not overwritten under a `writev` that hangs.
+
+`Follower` has its cursor for itself and may be lapped: it copies, and looks at OLDEST again before it trusts the
+copy.
+
+Both tell losses from the offsets alone: the stream offset of a run counts dropped bytes too.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ipc import ring_layout as at
+from ipc.errors import RingCorrupt, RingMoving
+from ipc.ordering import settle
+from ipc.ring_memory import RingMemory
+
+
+class Run(NamedTuple):
+    """Frames that lie side by side in memory and in their stream."""
+
+    first: int
+    end: int
+    kind: int
+    flags: int
+    epoch: int
+    offset: int
+    seq: int
+    time_ns: int
+    view: memoryview
+
+
+def locate_run(memory: RingMemory, first: int, commit: int, most_bytes: int) -> Run:
+    """The longest run from this frame on, cut at a frame's border once it has `most_bytes`."""
+    head = memory.descriptor(first)
+    end = _run_end(memory, first, commit, head.run)
+    last = memory.descriptor(end - 1)
+    length = last.pos + last.length - head.pos
+    if length > most_bytes:
+        end = memory.first_frame_from(head.pos + most_bytes, first + 1, end)
+        last = memory.descriptor(end - 1)
+        length = last.pos + last.length - head.pos
+    start = head.pos & (memory.data_bytes - 1)
+    view = memory.data[start : start + length]
+    return Run(first, end, head.kind, head.flags, head.epoch, head.offset, head.seq, head.time_ns, view)
+
+
+def _run_end(memory: RingMemory, first: int, commit: int, run: int) -> int:
+    if memory.run_of(commit - 1) == run:
+        return commit
+    low, high = first + 1, commit - 1
+    while low < high:
+        middle = (low + high) // 2
+        if memory.run_of(middle) == run:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def _check(run: Run, memory: RingMemory) -> Run:
+    if not 0 <= len(run.view) <= memory.data_bytes or run.end <= run.first:
+        raise RingCorrupt(f"frames {run.first} to {run.end} with {len(run.view)} bytes")
+    return run
+
+
+class RingReader:
+    """`reopen()` maps the ring that stands under its name now, `ring_writer()` wakes a writer that waits for room, and
+    `stamp()` gives a new number each time (a clock does)."""
+
+    __slots__ = ("_base", "_bell", "_pid", "_q", "_reopen", "_ring_writer", "_stamp", "_state", "cursor", "memory")
+
+    def __init__(
+        self,
+        memory: RingMemory,
+        slot: int,
+        *,
+        bell: int,
+        gating: bool,
+        pid: int,
+        stamp: Callable[[], int],
+        reopen: Callable[[], RingMemory],
+        ring_writer: Callable[[], None],
+    ) -> None:
+        self._base = at.reader_word(slot, 0)
+        self._reopen = reopen
+        self._ring_writer = ring_writer
+        self._bell = bell
+        self._pid = pid
+        self._stamp = stamp
+        self._state = int(at.ReaderState.GATING if gating else at.ReaderState.LOSSY)
+        q = memory.q
+        was_here = q[self._base + at.R_STATE] != at.ReaderState.FREE
+        self.cursor = q[self._base + at.R_CURSOR] if was_here else q[at.W_OLDEST]
+        self._attach(memory)
+
+    def _attach(self, memory: RingMemory) -> None:
+        self.memory = memory
+        self._q = q = memory.q
+        base = self._base
+        q[base + at.R_PIN] = 0
+        q[base + at.R_CURSOR] = self.cursor
+        q[base + at.R_BELL] = self._bell
+        q[base + at.R_PID] = self._pid
+        q[base + at.R_STATE] = self._state
+        q[at.W_READERS_STAMP] = self._stamp()
+        self._wake_writer()
+
+    def detach(self) -> None:
+        """Give the slot up for good: nothing is kept for this reader any more."""
+        self._q[self._base + at.R_PIN] = 0
+        self._q[self._base + at.R_STATE] = int(at.ReaderState.FREE)
+        self._q[at.W_READERS_STAMP] = self._stamp()
+        self._wake_writer()
+
+    @property
+    def commit(self) -> int:
+        return self._q[at.W_COMMIT]
+
+    def next_run(self, most_bytes: int) -> Run | None:
+        """Pinned until `finish` or `unpin`. None: nothing new."""
+        if self._q[at.W_NEXT_GENERATION]:
+            self.follow_generation()
+        q = self._q
+        if self.cursor == q[at.W_COMMIT]:
+            return None
+        first = self._pin(self.cursor)
+        commit = q[at.W_COMMIT]
+        settle()
+        if first >= commit:
+            self.unpin()
+            if first > commit:
+                raise RingCorrupt(f"cursor {first} is ahead of commit {commit}")
+            return None
+        return _check(locate_run(self.memory, first, commit, most_bytes), self.memory)
+
+    def _pin(self, first: int) -> int:
+        """Pin, then look whether it was in time: the writer stores OLDEST, passes a barrier, then looks for pins."""
+        q = self._q
+        while True:
+            q[self._base + at.R_PIN] = first + 1
+            oldest = q[at.W_OLDEST]
+            if oldest <= first:
+                return first
+            q[self._base + at.R_LOST_FRAMES] += oldest - first
+            self.cursor = first = oldest
+
+    def finish(self, run: Run) -> None:
+        """The sink has taken the bytes: their room may be used again."""
+        q, base = self._q, self._base
+        self.cursor = run.end
+        q[base + at.R_CURSOR] = run.end
+        q[base + at.R_PIN] = 0
+        if q[at.W_WAITING]:
+            self._wake_writer()
+
+    def unpin(self) -> None:
+        """The sink could not take them: they stay, unless the ring's policy says otherwise."""
+        self._q[self._base + at.R_PIN] = 0
+
+    def count_lost_bytes(self, lost_bytes: int) -> None:
+        self._q[self._base + at.R_LOST_BYTES] += lost_bytes
+
+    def follow_generation(self) -> None:
+        """Raises RingMoving as long as the next generation is not in place."""
+        following = self._reopen()
+        if following.generation <= self.memory.generation:
+            raise RingMoving(f"generation {self.memory.generation + 1} is not in place yet")
+        self._attach(following)
+
+    def _wake_writer(self) -> None:
+        if self._q[at.W_WAITING]:
+            self._q[at.W_WAITING] = 0
+            self._ring_writer()
+
+
+class Lapped(NamedTuple):
+    """Frames from `first` on are gone; the oldest one left is `oldest`."""
+
+    first: int
+    oldest: int
+
+
+class Copied(NamedTuple):
+    run: Run
+    data: bytes
+
+
+class Follower:
+    """Reads copies at a cursor of its own. Never holds a program back."""
+
+    __slots__ = ("_reopen", "cursor", "memory")
+
+    def __init__(self, memory: RingMemory, *, reopen: Callable[[], RingMemory], cursor: int | None = None) -> None:
+        self.memory = memory
+        self._reopen = reopen
+        self.cursor = memory.q[at.W_COMMIT] if cursor is None else cursor
+
+    @property
+    def oldest(self) -> int:
+        return self.memory.q[at.W_OLDEST]
+
+    @property
+    def commit(self) -> int:
+        return self.memory.q[at.W_COMMIT]
+
+    def next_copy(self, most_bytes: int) -> Copied | Lapped | None:
+        if self.memory.q[at.W_NEXT_GENERATION]:
+            self._follow_generation()
+        q, first = self.memory.q, self.cursor
+        commit = q[at.W_COMMIT]
+        if first >= commit:
+            return None
+        settle()
+        if q[at.W_OLDEST] > first:
+            return self._lapped(q[at.W_OLDEST])
+        run = locate_run(self.memory, first, commit, most_bytes)
+        data = bytes(run.view)
+        settle()
+        if q[at.W_OLDEST] > first:
+            return self._lapped(q[at.W_OLDEST])
+        self.cursor = run.end
+        return Copied(_check(run, self.memory), data)
+
+    def _lapped(self, oldest: int) -> Lapped:
+        lapped = Lapped(self.cursor, oldest)
+        self.cursor = oldest
+        return lapped
+
+    def _follow_generation(self) -> None:
+        following = self._reopen()
+        if following.generation <= self.memory.generation:
+            raise RingMoving(f"generation {self.memory.generation + 1} is not in place yet")
+        self.memory = following
