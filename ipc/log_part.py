@@ -1,0 +1,369 @@
+"""One part of a log, open for writing: the file, its index, and how the two are kept in step.
+
+The order of writes is the whole of crash safety, see log_index:
+
+    what the index must say first (outbox)  ->  the bytes (writev)  ->  Checks over them, when due
+
+Records wait in the outbox and leave it in one write. Should a write fail, or the process be killed, the part is
+opened anew and everything in memory is made again from the files; there is no second way to put things right.
+
+O_APPEND puts our bytes behind whatever others wrote. Afterwards the file position tells where that was (Linux moves
+it to the end of what was written), so that even an intrusion between `fstat` and `writev` is noticed.
+
+Rotation is: Close, rename the log, rename the index, make the next part. A part whose index ends in Close while it
+still has its first name is a rotation that was interrupted, and opening it completes the renames: rotating means to
+write Close and to open again.
+"""
+
+import errno
+import fcntl
+import os
+from collections.abc import Sequence
+from typing import Self
+from zlib import crc32
+
+from ipc.log_directory import PartFiles, exists, index_name, list_parts, open_regular, packed_name, part_name
+from ipc.log_index import (
+    CHECK_BYTES,
+    NOWHERE,
+    RECORD_BYTES,
+    Anchor,
+    Cause,
+    Check,
+    Close,
+    Header,
+    Position,
+    Record,
+    decode_header,
+    encode,
+    encode_header,
+    slots,
+)
+from ipc.log_kernel import Kernel
+from ipc.log_recovery import Resumption, last_block, refute, resume
+
+_TAIL_RECORDS = 64  # enough to find the last block; the rest of the index is read by nobody but a reader
+_OPEN = os.O_RDWR | os.O_APPEND | os.O_CREAT
+_IOV_MAX = 1024
+
+
+class IndexFile:
+    """The index of the part being written. Its lock keeps a second writer out, and goes with its holder."""
+
+    __slots__ = ("_count", "_fd", "_kernel", "_outbox", "header", "records")
+
+    def __init__(self, kernel: Kernel, fd: int) -> None:
+        self._kernel = kernel
+        self._fd = fd
+        self._outbox = bytearray()
+        self._count = 0  # slots in the file, the header's among them
+        self.header: Header | None = None
+        self.records: list[Record] = []  # the last ones
+
+    @classmethod
+    def open(cls, kernel: Kernel, directory_fd: int, name: str, mode: int) -> Self:
+        index = cls(kernel, open_regular(kernel, directory_fd, name, _OPEN, mode))
+        try:
+            kernel.flock(index._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            index._load()
+        except BaseException:
+            index.shut()
+            raise
+        return index
+
+    def _load(self) -> None:
+        whole = self._kernel.fstat(self._fd).st_size // RECORD_BYTES
+        self.header = decode_header(self._kernel.pread(self._fd, RECORD_BYTES, 0))
+        if self.header is None:
+            return
+        self._load_from(max(1, whole - _TAIL_RECORDS), whole)
+        if not self.records:
+            self._load_from(1, whole)
+
+    def _load_from(self, first: int, whole: int) -> None:
+        raw = self._kernel.pread(self._fd, (whole - first) * RECORD_BYTES, first * RECORD_BYTES)
+        for number, record in enumerate(slots(raw, first), first):
+            if record is not None:
+                self.records.append(record)
+                self._count = number + 1
+
+    @property
+    def last(self) -> Record | None:
+        return self.records[-1] if self.records else None
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self._outbox)
+
+    def begin(self, header: Header) -> None:
+        self._outbox[:] = encode_header(header)
+        self.header, self.records, self._count = header, [], 0
+
+    def add(self, record: Record) -> None:
+        self._outbox += encode(record, self._count + len(self._outbox) // RECORD_BYTES)
+
+    def forget_waiting(self) -> None:
+        self._outbox.clear()
+
+    def cut_torn(self) -> None:
+        """What lies behind the last sound record is cut off."""
+        size = self._count * RECORD_BYTES
+        if self._kernel.fstat(self._fd).st_size != size:
+            self._kernel.ftruncate(self._fd, size)
+
+    def flush(self) -> None:
+        info = self._kernel.fstat(self._fd)
+        if info.st_size != self._count * RECORD_BYTES or not info.st_nlink:
+            raise OSError(errno.ESTALE, "the index was changed from outside")
+        left = bytes(self._outbox)
+        while left:
+            left = left[self._kernel.write(self._fd, left) :]
+        self._count += len(self._outbox) // RECORD_BYTES
+        self._outbox.clear()
+
+    def shut(self) -> None:
+        self._kernel.close(self._fd)
+
+
+class LogPart:
+    __slots__ = ("_crc", "_doubt", "_index", "_kernel", "_log_fd", "_pending", "born_ns", "epoch", "offset", "size")
+
+    def __init__(self, kernel: Kernel, index: IndexFile, log_fd: int) -> None:
+        self._kernel = kernel
+        self._index = index
+        self._log_fd = log_fd
+        self._crc = 0
+        self._pending = 0  # bytes of the stream at the file's end that no record vouches for
+        self._doubt: Record | None = None  # the stream's bytes behind this record may be somebody else's
+        self.born_ns = 0
+        self.epoch, self.offset = NOWHERE  # of the file's end
+        self.size = 0
+
+    @classmethod
+    def open(
+        cls, kernel: Kernel, directory_fd: int, log: str, mode: int, *, known: Position | None, now_ns: int
+    ) -> Self:
+        """`known`: the position this process had reached in the log, if it had it open before."""
+        index = _open_index(kernel, directory_fd, log, mode)
+        try:
+            part = cls(kernel, index, open_regular(kernel, directory_fd, log, _OPEN, mode))
+        except BaseException:
+            index.shut()
+            raise
+        try:
+            part._find_end(directory_fd, log, known, now_ns)
+        except BaseException:
+            part.shut()
+            raise
+        return part
+
+    @property
+    def position(self) -> Position:
+        return Position(self.epoch, self.offset)
+
+    def owes_index(self) -> bool:
+        """There are bytes nobody vouches for yet, or facts not stated yet, and no doubt about them."""
+        return (self._pending > 0 or self._index.waiting) and self._doubt is None
+
+    def intact(self) -> bool:
+        info = self._kernel.fstat(self._log_fd)
+        return info.st_size == self.size and info.st_nlink > 0
+
+    def write(self, views: Sequence[memoryview], now_ns: int) -> int:
+        """Appends bytes of the stream at the current position; returns how many were taken."""
+        if self._index.waiting:
+            self.flush()
+        written = self._kernel.writev(self._log_fd, views[:_IOV_MAX])
+        start = self._kernel.lseek(self._log_fd, 0, os.SEEK_CUR) - written
+        if start != self.size:
+            self._state_intrusion(start, now_ns)
+        self._take(views, written, now_ns)
+        if self._index.waiting:
+            self.flush()
+        return written
+
+    def skip_to(self, position: Position, now_ns: int) -> None:
+        """The stream goes on elsewhere: what lies between is lost."""
+        same = position.epoch == self.epoch
+        gap_bytes = position.offset - self.offset if same else position.offset
+        here = self.position
+        self._anchor(Cause.GAP if same else Cause.EPOCH, self.size, position, now_ns, gap_bytes)
+        try:
+            self.flush()
+        except OSError:
+            self.epoch, self.offset = here  # what the index does not say has not happened
+            raise
+
+    def check(self, now_ns: int) -> None:
+        self._vouch(now_ns)
+        if self._index.waiting:
+            self.flush()
+
+    def close(self, now_ns: int) -> None:
+        self._vouch(now_ns)
+        self._index.add(Close(self.size, self.position, now_ns))
+        self.flush()
+
+    def clear(self, now_ns: int) -> None:
+        self.check(now_ns)  # before the cut: a crash behind it must not cost the position
+        self._kernel.ftruncate(self._log_fd, 0)
+        self._anchor(Cause.CLEARED, 0, self.position, now_ns)
+        self.flush()
+
+    def flush(self) -> None:
+        self._index.flush()
+        self._doubt = None
+
+    def shut(self) -> None:
+        self._index.shut()
+        self._kernel.close(self._log_fd)
+
+    def in_doubt(self) -> bool:
+        return self._doubt is not None
+
+    def trust(self) -> None:
+        self._doubt = None
+
+    def differs_at(self, offset: int, redelivered: memoryview) -> int | None:
+        """The first stream offset at which the file, where in doubt, does not hold these bytes of the current epoch."""
+        if self._doubt is None:
+            return None
+        start = max(offset, self._doubt.position.offset)
+        length = min(offset + len(redelivered), self.offset) - start
+        if length <= 0:
+            return None
+        place = self._doubt.file_offset + start - self._doubt.position.offset
+        there = self._kernel.pread(self._log_fd, length, place)
+        expected = redelivered[start - offset : start - offset + length]
+        if there == expected:
+            return None
+        same = next((i for i, (a, b) in enumerate(zip(there, expected, strict=False)) if a != b), len(there))
+        return start + same
+
+    def refute(self, wrong_offset: int, now_ns: int) -> None:
+        """The bytes in doubt are not the stream's from this offset on."""
+        if self._doubt is not None:
+            last = self._doubt
+            self._adopt(last, refute(last, Position(self.epoch, wrong_offset)), self._file_size(), now_ns)
+
+    def _find_end(self, directory_fd: int, log: str, known: Position | None, now_ns: int) -> None:
+        header, last = self._index.header, self._index.last
+        if header is None or last is None:
+            self._begin(directory_fd, log, known, now_ns)
+            return
+        self.born_ns = header.time_ns
+        self._index.cut_torn()
+        size = self._file_size()
+        self._adopt(last, resume(last, size, known, ours=self._is_ours(size)), size, now_ns)
+
+    def _begin(self, directory_fd: int, log: str, known: Position | None, now_ns: int) -> None:
+        """A new part. What its file may hold already is not ours."""
+        parts = list_parts(directory_fd, log, self._kernel)
+        if known is None:
+            known = _last_position(self._kernel, directory_fd, parts)
+        self._index.begin(Header(parts[-1].number + 1 if parts else 1, now_ns))
+        self._index.cut_torn()
+        self.born_ns = now_ns
+        self._anchor(Cause.START, self._file_size(), known, now_ns)
+        self.flush()
+
+    def _is_ours(self, size: int) -> bool:
+        block = last_block(self._index.records, size)
+        if block is None:
+            return True
+        start, check = block
+        return crc32(self._kernel.pread(self._log_fd, check.file_offset - start, start)) == check.crc
+
+    def _adopt(self, last: Record, end: Resumption, size: int, now_ns: int) -> None:
+        """Takes the file's end for what was decided. The index hears of it with the next bytes: idle costs nothing."""
+        self._index.forget_waiting()
+        self._crc = self._pending = 0
+        self.size = last.file_offset
+        self.epoch, self.offset = last.position
+        while self.size < end.vouch_to:
+            wanted = min(CHECK_BYTES, end.vouch_to - self.size)
+            piece = self._kernel.pread(self._log_fd, wanted, self.size)
+            if not piece:
+                raise OSError(errno.ESTALE, "the log was cut while it was opened")
+            self._take([memoryview(piece)], len(piece), now_ns)
+        if end.anchor is not None:
+            self._anchor(end.anchor, size, end.position, now_ns)
+        self._doubt = last if end.in_doubt else None
+
+    def _take(self, views: Sequence[memoryview], count: int, now_ns: int) -> None:
+        """These bytes are in the file now: digest them, and vouch for each block that is full."""
+        for view in views:
+            at, end = 0, min(len(view), count)
+            count -= end
+            while at < end:
+                step = min(end - at, CHECK_BYTES - self._pending)
+                self._crc = crc32(view if step == len(view) else view[at : at + step], self._crc)
+                at += step
+                self._pending += step
+                self.size += step
+                self.offset += step
+                if self._pending == CHECK_BYTES:
+                    self._vouch(now_ns)
+
+    def _vouch(self, now_ns: int) -> None:
+        if self._pending:
+            self._index.add(Check(self.size, self.position, now_ns, self._crc))
+            self._crc = self._pending = 0
+
+    def _anchor(self, cause: Cause, file_offset: int, position: Position, now_ns: int, gap_bytes: int = 0) -> None:
+        self._vouch(now_ns)
+        self._index.add(Anchor(file_offset, position, now_ns, cause, gap_bytes))
+        self.size = file_offset
+        self.epoch, self.offset = position
+
+    def _state_intrusion(self, start: int, now_ns: int) -> None:
+        """Somebody wrote to the file, or cut it, between our look at its size and our write."""
+        cause = Cause.FOREIGN if start > self.size else Cause.TRUNCATED
+        self._anchor(cause, start, self.position, now_ns)
+
+    def _file_size(self) -> int:
+        return self._kernel.fstat(self._log_fd).st_size
+
+
+def _open_index(kernel: Kernel, directory_fd: int, log: str, mode: int) -> IndexFile:
+    index = IndexFile.open(kernel, directory_fd, index_name(log), mode)
+    if index.header is None or not isinstance(index.last, Close):
+        return index
+    try:
+        _finish_rotation(kernel, directory_fd, log, index.header.part, index.last.file_offset)
+    finally:
+        index.shut()
+    return IndexFile.open(kernel, directory_fd, index_name(log), mode)
+
+
+def _finish_rotation(kernel: Kernel, directory_fd: int, log: str, number: int, size: int) -> None:
+    """The log first, then its index: while the index has its first name, the rotation is known to be unfinished."""
+    part = part_name(log, number)
+    if not _rotated_already(kernel, directory_fd, log, part, size):
+        kernel.rename(log, part, src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
+    if exists(kernel, directory_fd, index_name(part)):
+        raise FileExistsError(errno.EEXIST, "stands where a rotated part is to be: move it away", index_name(part))
+    kernel.rename(index_name(log), index_name(part), src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
+
+
+def _rotated_already(kernel: Kernel, directory_fd: int, log: str, part: str, size: int) -> bool:
+    if not exists(kernel, directory_fd, log) or exists(kernel, directory_fd, packed_name(part)):
+        return True
+    if not exists(kernel, directory_fd, part):
+        return False
+    if kernel.stat(part, dir_fd=directory_fd, follow_symlinks=False).st_size == size:
+        return True  # what has the log's name now came later, from somebody else
+    raise FileExistsError(errno.EEXIST, "stands where a rotated part is to be: move it away", part)
+
+
+def _last_position(kernel: Kernel, directory_fd: int, parts: Sequence[PartFiles]) -> Position:
+    names = [part.index for part in parts if part.index is not None]
+    if not names:
+        return NOWHERE
+    fd = open_regular(kernel, directory_fd, names[-1], os.O_RDONLY, 0)
+    try:
+        index = IndexFile(kernel, fd)
+        index._load()  # noqa: SLF001 - the same class's file, read without its lock
+        return index.last.position if index.last else NOWHERE
+    finally:
+        kernel.close(fd)

@@ -1,0 +1,233 @@
+"""Reading a log and its index, whoever writes it meanwhile: all parts in order, one stream's bytes, a place in time.
+
+A reader takes no lock. It opens the index and the log of the current part together and looks at the index again: had
+the part been rotated in between, the two would not belong together, and it starts over. A rotated part is opened by
+its number, plain or compressed, when its turn comes.
+"""
+
+import os
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import IO, Self
+
+import zstandard
+
+from ipc.log_directory import PartFiles, index_name, list_parts, open_directory, open_regular
+from ipc.log_history import Block, History, history_of
+from ipc.log_index import RECORD_BYTES, Header, Position, Record, decode_header, slots
+from ipc.log_kernel import KERNEL
+
+_PIECE_BYTES = 256 * 1024
+_ATTEMPTS = 8
+
+
+class LogMoved(Exception):  # noqa: N818 - a state of the log
+    """The log was rotated or pruned under the reader's eyes too often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index as it was read."""
+
+    header: Header | None
+    records: tuple[Record, ...]
+    damaged: tuple[int, ...]  # numbers of the records that are
+    torn_bytes: int  # behind the last whole record
+
+    @classmethod
+    def of(cls, raw: bytes) -> Self:
+        found = list(enumerate(slots(raw[RECORD_BYTES:], 1), 1))
+        return cls(
+            decode_header(raw),
+            tuple(record for _, record in found if record is not None),
+            tuple(number for number, record in found if record is None),
+            len(raw) % RECORD_BYTES,
+        )
+
+
+@dataclass(slots=True)
+class Part:
+    number: int | None  # None: no index tells
+    name: str
+    index: Index | None
+    open: Callable[[], IO[bytes] | None]  # the log's bytes; None: there is no such file
+    current: bool
+
+    def history(self) -> History:
+        return history_of(self.index.records if self.index is not None else ())
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    part: str
+    file_offset: int
+    position: Position
+
+
+class LogSnapshot:
+    """The parts of a log as they lay side by side at one instant."""
+
+    def __init__(self, directory: str | Path, log: str) -> None:
+        self._fds: list[int] = []
+        self._log = log
+        self._directory_fd = open_directory(directory)
+        try:
+            self.parts = self._consistent()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for fd in (*self._fds, self._directory_fd):
+            os.close(fd)
+        self._fds.clear()
+
+    def _consistent(self) -> list[Part]:
+        for _ in range(_ATTEMPTS):
+            raw = self._read(index_name(self._log))
+            fd = self._open(self._log)
+            rotated = [self._rotated(files) for files in list_parts(self._directory_fd, self._log)]
+            again = self._read(index_name(self._log))
+            if (raw or b"")[:RECORD_BYTES] == (again or b"")[:RECORD_BYTES]:
+                return [*rotated, *self._current(raw, fd)]
+        raise LogMoved(f"{self._log} is rotated faster than it can be read")
+
+    def _current(self, raw: bytes | None, fd: int | None) -> list[Part]:
+        if raw is None and fd is None:
+            return []
+        index = Index.of(raw) if raw is not None else None
+        number = index.header.part if index is not None and index.header is not None else None
+        return [Part(number, self._log, index, lambda: _duplicate(fd), current=True)]
+
+    def _rotated(self, files: PartFiles) -> Part:
+        raw = self._read(files.index) if files.index is not None else None
+        name = files.plain or files.packed or files.index or ""
+        index = Index.of(raw) if raw is not None else None
+        return Part(files.number, name, index, lambda: self._open_rotated(files.number), current=False)
+
+    def _open_rotated(self, number: int) -> IO[bytes] | None:
+        for files in list_parts(self._directory_fd, self._log):
+            if files.number != number:
+                continue
+            for name in (files.plain, files.packed):
+                fd = self._open(name) if name is not None else None
+                if fd is not None:
+                    return _unpacked(fd) if name == files.packed else _duplicate(fd)
+        return None
+
+    def _open(self, name: str) -> int | None:
+        try:
+            fd = open_regular(KERNEL, self._directory_fd, name, os.O_RDONLY, 0)
+        except FileNotFoundError:
+            return None
+        self._fds.append(fd)
+        return fd
+
+    def _read(self, name: str) -> bytes | None:
+        try:
+            fd = open_regular(KERNEL, self._directory_fd, name, os.O_RDONLY, 0)
+        except FileNotFoundError:
+            return None
+        with os.fdopen(fd, "rb") as file:
+            return file.read()
+
+
+def read_block(file: IO[bytes], block: Block, start: int = 0) -> Iterator[bytes]:
+    """The block's bytes in pieces, as many as there are."""
+    file.seek(block.file_offset + start)
+    left = block.length - start
+    while left:
+        piece = file.read(min(left, _PIECE_BYTES))
+        if not piece:
+            return
+        left -= len(piece)
+        yield piece
+
+
+def size_of(file: IO[bytes]) -> int:
+    """Of what is read, which a compressed file does not say."""
+    if isinstance(file, zstandard.ZstdDecompressionReader):
+        while file.read(_PIECE_BYTES):
+            pass
+        return file.tell()
+    return os.fstat(file.fileno()).st_size
+
+
+def read_stream(
+    directory: str | Path, log: str, epoch: int, start: int = 0, end: int | None = None
+) -> Iterator[tuple[int, bytes]]:
+    """The bytes of an epoch, with their stream offsets; where the log has a gap, the offsets jump."""
+    with LogSnapshot(directory, log) as snapshot:
+        for part in snapshot.parts:
+            file = part.open()
+            if file is None:
+                continue
+            with file:
+                for block in _blocks_with_tail(part):
+                    if block.position.epoch == epoch:
+                        yield from _within(file, block, start, end)
+
+
+def find_time(directory: str | Path, log: str, wall_ns: int) -> Place | None:
+    """Where to begin reading so as to miss nothing that was written at that time or later. None: nothing was."""
+    with LogSnapshot(directory, log) as snapshot:
+        records = [record for part in snapshot.parts if part.index for record in part.index.records]
+        # The wall clock may have been set back: the first record as late as this, whatever comes behind it.
+        latest = list(accumulate((record.time_ns for record in records), max))
+        first = bisect_left(latest, wall_ns)
+        if not records:
+            return None
+        since = records[max(first - 1, 0)].position
+        return _locate(snapshot.parts, since)
+
+
+def _locate(parts: list[Part], since: Position) -> Place | None:
+    for part in parts:
+        for block in _blocks_with_tail(part):
+            skipped = since.offset - block.position.offset if since.epoch == block.position.epoch else 0
+            if since.epoch <= block.position.epoch and skipped < block.length:
+                skipped = max(skipped, 0)
+                epoch, offset = block.position
+                return Place(part.name, block.file_offset + skipped, Position(epoch, offset + skipped))
+    return None
+
+
+def _blocks_with_tail(part: Part) -> list[Block]:
+    history = part.history()
+    if part.current and not history.closed:
+        file = part.open()
+        if file is not None:
+            with file:
+                history.add_tail(size_of(file))
+    return history.blocks
+
+
+def _within(file: IO[bytes], block: Block, start: int, end: int | None) -> Iterator[tuple[int, bytes]]:
+    skipped = max(start - block.position.offset, 0)
+    if skipped >= block.length:
+        return
+    at = block.position.offset + skipped
+    for piece in read_block(file, block, skipped):
+        wanted = piece if end is None else piece[: max(end - at, 0)]
+        if not wanted:
+            return
+        yield at, wanted
+        at += len(wanted)
+
+
+def _duplicate(fd: int | None) -> IO[bytes] | None:
+    return None if fd is None else os.fdopen(os.dup(fd), "rb", buffering=0)
+
+
+def _unpacked(fd: int) -> IO[bytes]:
+    source = os.fdopen(os.dup(fd), "rb", buffering=0)
+    return zstandard.ZstdDecompressor().stream_reader(source, closefd=True)
