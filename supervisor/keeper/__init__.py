@@ -1,0 +1,1 @@
+"""The keeper: forks, reaps, holds fds, and decides nothing."""

@@ -1,0 +1,276 @@
+"""One epoch from its start to its end: program, gate, worker.
+
+    opened ──fork──> P ──> G ──> gate closed: exec'ed ──> worker ──> program gone ──> output ended ──> over
+                     └─ E, killed, too slow ──> gone: the start failed
+
+The worker is forked once the program runs: until then there is nothing to read, and what comes before the worker waits
+in the terminal or pipe. A worker that dies is replaced after it was reaped, on the same fds; the program never notices.
+"""
+
+import contextlib
+import errno
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from typing import NoReturn
+
+import msgspec
+
+from childproc.job import OUTPUT_ENDED, RING_REFUSED, PipeFds, WorkerJob
+from childproc.program import FAILED, GO, PREPARED, Checkpoint, become
+from childproc.spec import Phase, ProgramSpec, StartError
+from supervisor.keeper.children import Children, Death
+from supervisor.keeper.forking import ever_execed, fork, fork_detached
+from supervisor.keeper.log import log
+from supervisor.keeper.loop import Loop
+from supervisor.keeper.messages import (
+    Event,
+    Exited,
+    OutputEnded,
+    Signalled,
+    Start,
+    Started,
+    Target,
+    WaitStatus,
+    WorkerDied,
+    WorkerStarted,
+)
+from supervisor.keeper.openers import OpenError, Stdio, opened
+from supervisor.keeper.table import NotPossibleError, OutputState, ProgramState, Run, Session, Table
+
+START_MAX_S = 30.0
+_GATE_BYTES = 64 << 10
+_decode_error = msgspec.msgpack.Decoder(StartError).decode
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What every epoch is started with."""
+
+    ring_dir: str
+    runtime_dir: str
+    rlimits: dict[int, tuple[int, int]]  # as ringvisord was started with, where the keeper raised its own
+    run_worker: Callable[[WorkerJob], NoReturn]
+    checkpoint: Checkpoint
+    start_max_s: float = START_MAX_S
+
+
+class Epochs:
+    def __init__(
+        self,
+        table: Table,
+        loop: Loop,
+        children: Children,
+        around: Surroundings,
+        *,
+        tell: Callable[[Event], None],
+        after_crash: Callable[[], None],
+    ) -> None:
+        self._table = table
+        self._loop = loop
+        self._children = children
+        self._around = around
+        self._tell = tell
+        self._after_crash = after_crash
+
+    def resume(self) -> None:
+        """After a re-exec: watch and expect again what the table says."""
+        for session in self._table.sessions.values():
+            if run := session.run:
+                self._resume(session, run)
+
+    def _resume(self, session: Session, run: Run) -> None:
+        if run.program is not ProgramState.GONE:
+            self._expect_program(session, run)
+        if run.gate >= 0:
+            self._watch_gate(session, run)
+        if run.worker.pid:
+            self._expect_worker(session, run)
+        elif run.output is OutputState.FLOWING:
+            self._loop.call_in(run.worker.backoff.delay_s, lambda: self._start_worker(session, run))
+
+    # ---- the program
+
+    def start(self, request: Start) -> None:
+        session = self._table.session(request.session)
+        run = self._table.begin(
+            request.session,
+            request.epoch,
+            orphan_linger_s=request.orphan_linger_s,
+            stall_max_s=request.stall_max_s,
+            now_ns=time.monotonic_ns(),
+        )
+        try:
+            with opened(request.program) as stdio:
+                self._fork_program(session, run, request.program, stdio)
+        except OpenError as failure:
+            self._never_forked(session, run, failure.phase, failure.error)
+        except OSError as error:
+            self._never_forked(session, run, Phase.FORK, error)
+
+    def _fork_program(self, session: Session, run: Run, spec: ProgramSpec, stdio: Stdio) -> None:
+        spec = msgspec.structs.replace(spec, rlimits={**self._around.rlimits, **spec.rlimits})
+        ours, childs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours, childs:
+            run.pid = fork(lambda: become(spec, stdio.program, childs.fileno(), self._around.checkpoint))
+            self._expect_program(session, run)
+            run.pidfd = os.pidfd_open(run.pid)
+            ours.setblocking(False)
+            run.gate = ours.detach()
+        run.fds = stdio.ours
+        self._watch_gate(session, run)
+
+    def _never_forked(self, session: Session, run: Run, phase: Phase, error: OSError) -> None:
+        """Or forked and at once unable to go on: then its death is what ends it."""
+        run.error = StartError(error.errno or 0, phase, b"", error.strerror or str(error))
+        if run.pid:
+            os.kill(run.pid, signal.SIGKILL)
+        else:
+            self._tell(self._table.failed(session, run, run.error, time.monotonic_ns()))
+
+    def _expect_program(self, session: Session, run: Run) -> None:
+        self._children.expect(run.pid, lambda death: self._program_died(session, run, death))
+
+    def _watch_gate(self, session: Session, run: Run) -> None:
+        self._loop.watch(run.gate, lambda: self._read_gate(session, run))
+        self._loop.call_in(self._around.start_max_s, lambda: self._too_slow(run))
+
+    def _read_gate(self, session: Session, run: Run) -> None:
+        while run.gate >= 0 and (message := _receive(run.gate)) is not None:
+            match message[:1]:
+                case b"":
+                    self._gate_closed(session, run)
+                case kind if kind == PREPARED:
+                    run.program = ProgramState.RELEASED
+                    with contextlib.suppress(BrokenPipeError):  # killed meanwhile: the end of the gate comes next
+                        os.write(run.gate, GO)
+                case kind if kind == FAILED:
+                    run.error = _decode_error(message[1:])
+
+    def _gate_closed(self, session: Session, run: Run) -> None:
+        self._loop.unwatch(run.gate)
+        os.close(run.gate)
+        run.gate = -1
+        if run.program is ProgramState.RELEASED and not run.error and ever_execed(run.pid):
+            run.program = ProgramState.RUNNING
+            self._tell(Started(session.name, run.epoch, run.pid, time.monotonic_ns()))
+            self._start_worker(session, run)
+
+    def _too_slow(self, run: Run) -> None:
+        if run.program in (ProgramState.PREPARING, ProgramState.RELEASED):
+            message = f"not running after {self._around.start_max_s:g} s"
+            run.error = StartError(errno.ETIMEDOUT, Phase.DIED, b"", message)
+            os.kill(run.pid, signal.SIGKILL)
+
+    def _program_died(self, session: Session, run: Run, death: Death) -> None:
+        self._read_gate(session, run)  # while its zombie can still be asked whether it ever exec'ed
+        if run.program is ProgramState.RUNNING:
+            self._tell(self._table.exited(session, run, death.status, death.time_ns))
+            return
+        error = run.error or StartError(0, Phase.DIED, b"", f"{_in_words(death.status)} before it ran")
+        self._close_fds(run)
+        self._tell(self._table.failed(session, run, error, death.time_ns))
+
+    def signal(self, run: Run, signum: int, target: Target) -> None:
+        """Only while its pid cannot be anybody else's: it is not reaped before the table says gone."""
+        if run.program is ProgramState.GONE:
+            raise NotPossibleError(f"the program of epoch {run.epoch} is gone")
+        if target is Target.LEADER:
+            signal.pidfd_send_signal(run.pidfd, signum)
+        else:
+            os.killpg(run.pid, signum)
+
+    # ---- the worker
+
+    def _start_worker(self, session: Session, run: Run) -> None:
+        job = self._job(session, run)
+        run.output = OutputState.FLOWING
+        run.worker.started_ns = time.monotonic_ns()
+        try:
+            run.worker.pid = fork_detached(lambda: self._around.run_worker(job), run.open_fds())
+        except OSError as error:
+            log(f"no worker for {session.name}: {error}")
+            self._worker_crashed(session, run, None)
+            return
+        self._expect_worker(session, run)
+        self._tell(WorkerStarted(session.name, run.epoch, run.worker.pid))
+
+    def _job(self, session: Session, run: Run) -> WorkerJob:
+        assert run.fds is not None, "only a started program has a worker"  # noqa: S101 - for the reader and mypy
+        return WorkerJob(
+            session=session.name,
+            epoch=run.epoch,
+            slot=session.ring.slot,
+            fds=run.fds,
+            program_pid=run.pid,
+            pidfd=run.pidfd,
+            ring_dir=self._around.ring_dir,
+            runtime_dir=self._around.runtime_dir,
+            orphan_linger_s=run.orphan_linger_s,
+            stall_max_s=run.stall_max_s,
+        )
+
+    def _expect_worker(self, session: Session, run: Run) -> None:
+        self._children.expect(run.worker.pid, lambda death: self._worker_died(session, run, death.status))
+
+    def _worker_died(self, session: Session, run: Run, status: WaitStatus) -> None:
+        run.worker.pid = 0
+        match status:
+            case Exited(code=code) if code in (OUTPUT_ENDED, RING_REFUSED):
+                run.output = OutputState.ENDED if code == OUTPUT_ENDED else OutputState.REFUSED
+                self._tell(OutputEnded(session.name, run.epoch, refused=code == RING_REFUSED))
+                self.settle(session)
+            case _:
+                self._worker_crashed(session, run, status)
+
+    def _worker_crashed(self, session: Session, run: Run, status: WaitStatus | None) -> None:
+        """The next one is forked from the loop, when this one is reaped: a ring has one living writer."""
+        lived_s = (time.monotonic_ns() - run.worker.started_ns) / 1e9
+        run.worker.backoff = run.worker.backoff.after_death(lived_s)
+        delay_s = run.worker.backoff.delay_s
+        self._loop.call_in(delay_s, lambda: self._start_worker(session, run))
+        self._tell(WorkerDied(session.name, run.epoch, status, delay_s))
+        self._after_crash()
+
+    # ---- the end
+
+    def close_stdin(self, run: Run) -> None:
+        match run.fds:
+            case PipeFds(stdin=stdin) if stdin >= 0:
+                os.close(stdin)
+                run.fds = msgspec.structs.replace(run.fds, stdin=-1)
+            case PipeFds():
+                pass
+            case _:
+                raise NotPossibleError("only a pipe session's input can be closed: a terminal's ends with its EOF key")
+
+    def settle(self, session: Session) -> None:
+        if session.run and session.run.over:
+            self._close_fds(session.run)
+            session.run = None
+
+    def _close_fds(self, run: Run) -> None:
+        if run.gate >= 0:
+            self._loop.unwatch(run.gate)
+        for fd in run.open_fds():
+            os.close(fd)
+        run.fds, run.pidfd, run.gate = None, -1, -1
+
+
+def _receive(gate: int) -> bytes | None:
+    """None: nothing there; b"": closed, which a child that was killed before it read our G says by ECONNRESET."""
+    try:
+        return os.read(gate, _GATE_BYTES)
+    except BlockingIOError:
+        return None
+    except ConnectionResetError:
+        return b""
+
+
+def _in_words(status: WaitStatus) -> str:
+    match status:
+        case Exited(code=code):
+            return f"exited with {code}"
+        case Signalled(signal=number):
+            return f"killed by signal {number}"

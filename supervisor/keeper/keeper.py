@@ -1,0 +1,305 @@
+"""The keeper: parent of every process of a fleet, holder of its fds, and judge of nothing.
+
+One thread, one loop. Whatever happens comes in as a packet of the supervisor, a word through a child's gate, or
+SIGCHLD; what is done about it is in `epochs` for programs and workers, in `services` for router and supervisor. What
+has to be carried over when it becomes newer code is KeeperState.
+"""
+
+import errno
+import gc
+import os
+import resource
+import socket
+from collections.abc import Callable
+from typing import NoReturn, assert_never
+
+import msgspec
+
+from childproc.job import WorkerJob
+from childproc.program import Checkpoint, no_checkpoint
+from ipc.board import MAX_SESSIONS
+from ipc.errors import IpcError
+from ipc.ring_spec import RingSpec
+from supervisor.keeper import reexec
+from supervisor.keeper.bells import Bells
+from supervisor.keeper.children import Children
+from supervisor.keeper.epochs import START_MAX_S, Epochs, Surroundings
+from supervisor.keeper.forking import become_subreaper
+from supervisor.keeper.link import Link, LinkState, LyingPeerError
+from supervisor.keeper.log import log
+from supervisor.keeper.loop import Loop
+from supervisor.keeper.messages import (
+    VERSION,
+    Ack,
+    Asked,
+    CloseStdin,
+    Create,
+    Done,
+    Event,
+    Forget,
+    GetTable,
+    Reexec,
+    Refused,
+    Shutdown,
+    Signal,
+    Start,
+    TableReport,
+    Welcome,
+)
+from supervisor.keeper.records import remove_record, this_process, write_record
+from supervisor.keeper.services import Service, Services, ServiceSpec
+from supervisor.keeper.table import NotPossibleError, Table
+from supervisor.keeper.wakeup import FORWARDED, Wakeup
+
+
+class KeeperConfig(msgspec.Struct, frozen=True):
+    ring_dir: str  # made, with its bells, before the keeper starts
+    runtime_dir: str
+    services: tuple[ServiceSpec, ...]
+    preload: tuple[str, ...]  # modules that the template imports
+    reexec_argv: tuple[str, ...]  # this program; it is called with `--dry FD` or `--resume FD` behind it
+    start_max_s: float = START_MAX_S
+
+
+class Collaborators(msgspec.Struct, frozen=True):
+    run_worker: Callable[[WorkerJob], NoReturn]
+    create_ring: Callable[[str, str, RingSpec], None]
+    forget_ring: Callable[[str, str], None]
+    checkpoint: Checkpoint = no_checkpoint
+
+
+class KeeperState(msgspec.Struct):
+    config: KeeperConfig
+    table: Table
+    services: list[Service]
+    rlimits: dict[int, tuple[int, int]]
+    link: LinkState = msgspec.field(default_factory=LinkState)
+    rid: int = 0  # of the request to re-execute
+
+    def open_fds(self) -> list[int]:
+        given = [fd for service in self.services for fd in service.spec.fds.values()]
+        return [*self.table.open_fds(), *given, *([self.link.fd] if self.link.fd >= 0 else [])]
+
+
+def first_state(config: KeeperConfig) -> KeeperState:
+    """Raises the keeper's own fd limit; programs get the one that it had."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    services = [Service(spec) for spec in config.services]
+    return KeeperState(config, Table(), services, {resource.RLIMIT_NOFILE: (soft, hard)})
+
+
+def load_state(memory: int) -> KeeperState:
+    """Of the predecessor, whose fds are still inheritable."""
+    state = msgspec.msgpack.decode(reexec.from_memory(memory), type=KeeperState)
+    os.close(memory)
+    return state
+
+
+class Keeper:
+    def __init__(self, state: KeeperState, collaborators: Collaborators) -> None:
+        self._config = state.config
+        self._collaborators = collaborators
+        self._rlimits = state.rlimits
+        self._table = state.table
+        self._resumed = state
+        self._exit_code: int | None = None
+        self._reexec_under_way = False
+
+        become_subreaper()
+        self._loop = Loop()
+        self._children = Children()
+        self._bells = Bells(self._config.ring_dir)
+        self._epochs = Epochs(
+            self._table,
+            self._loop,
+            self._children,
+            self._surroundings(),
+            tell=self._tell,
+            after_crash=self._bells.ring_readers,
+        )
+        self._services = Services(
+            state.services,
+            self._config.preload,
+            self._loop,
+            self._children,
+            tell=self._tell,
+            on_channel=self._connect,
+            after_crash=self._service_crashed,
+        )
+        self._link = Link(
+            self._loop,
+            on_hello=self._greet,
+            on_request=self._serve,
+            on_loss=self._services.replace_supervisor,
+        )
+
+    def run(self) -> int:
+        """The exit code that the supervisor asked for."""
+        for fd in self._resumed.open_fds():
+            os.set_inheritable(fd, False)
+        self._link.resume(self._resumed.link)
+        self._services.run()
+        self._epochs.resume()
+        self._wakeup = Wakeup()
+        self._loop.watch(self._wakeup.fd, self._awake)
+        self._children.sweep()
+        write_record(self._config.runtime_dir, this_process())
+        if self._resumed.rid:
+            self._link.tell(Done(self._resumed.rid))
+        gc.collect()
+        gc.freeze()  # or the next collection in a child would copy every page it looks at
+        while self._exit_code is None or not self._services.ended:
+            self._loop.run_once()
+        remove_record(self._config.runtime_dir)
+        return self._exit_code
+
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(
+            ring_dir=self._config.ring_dir,
+            runtime_dir=self._config.runtime_dir,
+            rlimits=self._rlimits,
+            run_worker=self._collaborators.run_worker,
+            checkpoint=self._collaborators.checkpoint,
+            start_max_s=self._config.start_max_s,
+        )
+
+    # ---- signals
+
+    def _awake(self) -> None:
+        self._note_signals()
+        self._children.sweep()
+
+    def _note_signals(self) -> None:
+        for signum in self._wakeup.take().intersection(FORWARDED):
+            if report := self._table.signal_received(signum):
+                self._link.tell(report)
+
+    # ---- the supervisor
+
+    def _connect(self, channel: socket.socket) -> None:
+        self._link.connect(channel)
+
+    def _greet(self) -> None:
+        self._link.tell(Welcome(VERSION, os.getpid()))
+        self._link.tell(self._report(0))
+        for report in self._table.reports.values():
+            self._link.tell(report)
+
+    def _tell(self, event: Event) -> None:
+        self._link.tell(event)
+
+    def _service_crashed(self, spec: ServiceSpec) -> None:
+        if spec.decides:
+            self._link.close()
+            return
+        self._bells.ring_readers()
+        self._bells.ring_writers(self._table.sessions)
+
+    def _report(self, rid: int) -> TableReport:
+        return TableReport(rid, self._table.rows(), self._services.rows())
+
+    # ---- requests
+
+    def _serve(self, request: Ack | Asked) -> None:
+        if isinstance(request, Ack):
+            self._acknowledge(request.seq)
+            return
+        try:
+            self._perform(request)
+        except NotPossibleError as contradiction:
+            self._link.tell(Refused(request.rid, 0, str(contradiction)))
+        except (OSError, IpcError, ValueError) as error:
+            number = error.errno if isinstance(error, OSError) else None
+            self._link.tell(Refused(request.rid, number or 0, str(error)))
+
+    def _acknowledge(self, seq: int) -> None:
+        try:
+            session = self._table.acknowledge(seq)
+        except NotPossibleError as lie:
+            raise LyingPeerError(str(lie)) from lie
+        if session:
+            self._epochs.settle(session)
+
+    def _perform(self, request: Asked) -> None:
+        match request:
+            case Start():
+                if self._exit_code is not None:
+                    raise NotPossibleError("the fleet is ending")
+                self._epochs.start(request)
+                return
+            case GetTable():
+                self._link.tell(self._report(request.rid))
+                return
+            case Reexec():
+                self._try_dry(request.rid)
+                return
+            case Create():
+                self._create(request)
+            case Signal():
+                run = self._table.run(request.session, request.epoch)
+                self._epochs.signal(run, request.signum, request.target)
+            case CloseStdin():
+                self._epochs.close_stdin(self._table.run(request.session, request.epoch))
+            case Forget():
+                self._table.forget(request.session)
+                self._collaborators.forget_ring(self._config.ring_dir, request.session)
+            case Shutdown():
+                self._shut_down(request)
+            case _:
+                assert_never(request)
+        self._link.tell(Done(request.rid))
+
+    def _create(self, request: Create) -> None:
+        if not 0 <= request.ring.slot < MAX_SESSIONS:
+            raise NotPossibleError(f"slot {request.ring.slot} does not exist, there are {MAX_SESSIONS}")
+        if not self._table.create(request.session, request.ring):
+            return
+        try:
+            self._collaborators.create_ring(self._config.ring_dir, request.session, request.ring)
+        except BaseException:
+            self._table.forget(request.session)
+            raise
+
+    def _shut_down(self, request: Shutdown) -> None:
+        if not request.leave and (left := self._table.programs_left()):
+            raise NotPossibleError(f"{left} programs are not over yet: stop them first, or leave them")
+        self._exit_code = request.exit_code
+        self._services.end([s.spec.name for s in self._services.all.values() if s.spec.decides or not request.leave])
+
+    # ---- becoming newer code
+
+    def _try_dry(self, rid: int) -> None:
+        if self._reexec_under_way:
+            raise NotPossibleError("a dry run is under way")
+        reexec.try_dry(
+            self._config.reexec_argv,
+            msgspec.msgpack.encode(self._state(rid)),
+            self._children,
+            self._loop,
+            lambda why_not: self._tried(rid, why_not),
+        )
+        self._reexec_under_way = True
+
+    def _tried(self, rid: int, why_not: str) -> None:
+        self._reexec_under_way = False
+        if why_not:
+            self._link.tell(Refused(rid, 0, why_not))
+        else:
+            self._loop.call_in(0, lambda: self._become(rid))  # from the loop: nothing of ours is half done there
+
+    def _become(self, rid: int) -> None:
+        log("re-executing")
+        try:
+            reexec.become(self._config.reexec_argv, lambda: self._snapshot(rid))
+        except OSError as error:
+            self._link.tell(Refused(rid, error.errno or errno.EIO, f"exec failed: {error}"))
+
+    def _snapshot(self, rid: int) -> tuple[bytes, list[int]]:
+        self._note_signals()
+        state = self._state(rid)
+        return msgspec.msgpack.encode(state), state.open_fds()
+
+    def _state(self, rid: int) -> KeeperState:
+        services = list(self._services.all.values())
+        return KeeperState(self._config, self._table, services, self._rlimits, self._link.state(), rid)

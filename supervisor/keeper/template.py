@@ -1,0 +1,131 @@
+"""The process that router and supervisor are forked from: it imported what they need, once.
+
+    keeper ──fork──> template ──fork──> middle ──fork──> service
+                         ^                 └ exits: the service's parent is the keeper, the next subreaper
+                         └ waits for the middle, then lets the service look for its parent
+
+So the keeper stays small, a crash never loads code from disk (a `pip install` may be half done), and a service
+starts in milliseconds. The service talks through a gate like a program: P with its pid, then it waits for G.
+
+A template that dies is forked again and imports again; its fingerprint then says whether the files are still the same.
+"""
+
+import gc
+import hashlib
+import importlib
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from supervisor.keeper import packets
+from supervisor.keeper.forking import fork_detached
+from supervisor.keeper.messages import WaitStatus
+
+READY = b"P"
+GO = b"G"
+OUR_PACKAGES = ("supervisor", "childproc", "ipc", "config")
+_MAX_BYTES = 64 << 10
+
+
+class ServiceJob(msgspec.Struct, frozen=True):
+    """What a service's entry function is called with."""
+
+    name: str
+    args: tuple[str, ...]
+    fds: dict[str, int]
+    predecessor: WaitStatus | None  # how the last one ended, None for the first
+
+
+class ForkRequest(msgspec.Struct, frozen=True):
+    name: str
+    entry: str  # module:function
+    args: tuple[str, ...]
+    fd_names: tuple[str, ...]  # of the fds that come with the request, after the gate
+    predecessor: WaitStatus | None
+
+
+def run(connection: socket.socket, preload: Iterable[str], keeper_pid: int) -> None:
+    """Until the keeper closes its end."""
+    _import_quietly(preload)
+    gc.freeze()
+    packets.send(connection, _fingerprint())
+    while packet := packets.receive(connection, _MAX_BYTES):
+        request = msgspec.msgpack.decode(packet.payload, type=ForkRequest)
+        _fork_twice(request, packet.fds, keeper_pid)
+        packets.close_all(packet.fds)
+
+
+def _import_quietly(modules: Iterable[str]) -> None:
+    """OpenBLAS starts a thread when numpy is imported, unless told not to; the services need not see that."""
+    before = os.environ.get("OPENBLAS_NUM_THREADS")
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    for module in modules:
+        importlib.import_module(module)
+    if before is None:
+        del os.environ["OPENBLAS_NUM_THREADS"]
+    else:
+        os.environ["OPENBLAS_NUM_THREADS"] = before
+
+
+def _fingerprint() -> bytes:
+    """Of the files that our modules were loaded from, as they are now."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, module in sorted(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file and name.partition(".")[0] in OUR_PACKAGES:
+            status = os.stat(file)
+            digest.update(f"{name} {status.st_ino} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.digest()
+
+
+def _fork_twice(request: ForkRequest, fds: tuple[int, ...], keeper_pid: int) -> None:
+    orphaned, orphan = os.pipe2(os.O_CLOEXEC)
+
+    def middle() -> None:
+        fork_detached(lambda: _become_service(request, fds, orphaned, keeper_pid), (*fds, orphaned))
+
+    os.waitpid(fork_detached(middle, (*fds, orphaned)), 0)
+    os.close(orphan)
+    os.close(orphaned)
+
+
+def _become_service(request: ForkRequest, fds: tuple[int, ...], orphaned: int, keeper_pid: int) -> None:
+    os.read(orphaned, 1)  # its end: the middle was reaped, or the template died
+    os.close(orphaned)
+    gate, *own_fds = fds
+    if os.getppid() != keeper_pid:
+        raise SystemExit(f"{request.name}: the keeper is gone")
+    os.write(gate, READY + b"%d" % os.getpid())
+    if os.read(gate, 1) != GO:
+        return
+    os.close(gate)
+    named = dict(zip(request.fd_names, own_fds, strict=True))
+    resolve(request.entry)(ServiceJob(request.name, request.args, named, request.predecessor))
+
+
+def resolve(entry: str) -> Callable[[ServiceJob], None]:
+    module, _, function = entry.partition(":")
+    found: Callable[[ServiceJob], None] = getattr(importlib.import_module(module), function)
+    return found
+
+
+def fork_template(preload: Iterable[str]) -> tuple[int, socket.socket]:
+    """Its pid, and the connection to it: a fingerprint comes back when it is ready."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    keeper_pid = os.getpid()
+
+    def body() -> None:
+        run(theirs, preload, keeper_pid)
+
+    try:
+        pid = fork_detached(body, (theirs.fileno(),))
+    except OSError:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    ours.setblocking(False)
+    return pid, ours
