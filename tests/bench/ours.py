@@ -1,0 +1,18 @@
+"""The slot for our own side: every benchmark asks here, and leaves our rows out while there is nothing.
+
+`fleet()` returns an object that satisfies `tests.bench.fleet.Fleet` (keeper, workers and router around the jobs it is
+given; salvage on), and `transport()` one that satisfies `tests.bench.channel.Transport` (a ring between two
+processes). Roles in `Fleet.pids` that the tables know by name: "router", "worker", "keeper", "supervisor"."""
+
+from tests.bench.channel import Transport
+from tests.bench.fleet import Fleet
+
+NAME = "ringvisor"
+
+
+def fleet() -> Fleet | None:
+    return None
+
+
+def transport() -> Transport | None:
+    return None
