@@ -1,0 +1,32 @@
+"""After every test: no extra fd, child, thread or shared-memory entry."""
+
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support import leaks
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # importing numpy in a test is no thread of its own
+leaks.become_subreaper()
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    before = leaks.footprint()
+    yield
+    left = leaks.leaks(before)
+    assert not left, "left behind:\n" + "\n".join(left)
+
+
+@pytest.fixture
+def shm_dir() -> Iterator[str]:
+    """A directory of its own on tmpfs."""
+    path = f"{leaks.SHARED_MEMORY}/{leaks.shared_memory_prefix()}{next(_numbers)}"
+    os.mkdir(path, 0o700)
+    yield path
+    shutil.rmtree(path)
