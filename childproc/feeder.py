@@ -1,0 +1,100 @@
+"""The input half of a worker: what clients send goes into the program's terminal or stdin, in order, never blocking.
+
+Before each write the ring's header says how many bytes are in flight, after it how many have gone in: when a worker
+is killed in between, exactly that one write is in doubt, and whoever looks can say so.
+"""
+
+import os
+import select
+
+from childproc.input_port import InputPort
+from childproc.input_queue import Chunk, InputQueue
+from childproc.terminal import Terminal
+from ipc import ring_layout as at
+from ipc.ring_writer import RingWriter
+from ipc.worker_messages import Discarded, Refusal, Refused, Written
+
+INPUT_LIMIT_BYTES = 4 << 20
+
+
+class Feeder:
+    """`fd` is the terminal's master or the pipe; -1 once input is closed."""
+
+    def __init__(self, fd: int, terminal: Terminal | None, port: InputPort, writer: RingWriter) -> None:
+        self._fd = fd
+        self._terminal = terminal
+        self._port = port
+        self._writer = writer
+        self._queue = InputQueue(INPUT_LIMIT_BYTES)
+        self._closing = False
+
+    def poll_masks(self) -> dict[int, int]:
+        return {self._fd: select.EPOLLOUT} if self._queue else {}
+
+    def take(self, chunk: Chunk) -> None:
+        if self._terminal and self._interrupts(chunk, self._terminal):
+            return
+        canonical = self._terminal is not None and self._terminal.is_canonical()
+        refusal = self._queue.offer(chunk, canonical=canonical) if self._is_open() else Refusal.CLOSED
+        if refusal is None:
+            self.feed()
+        else:
+            refused = Refused(chunk.id, refusal, self._queue.queued_bytes, self._queue.limit_bytes)
+            self._port.answer(chunk.client, refused)
+
+    def close(self, client: int, request: int) -> None:
+        """End of file, behind what is queued."""
+        data = self._terminal.end_of_file() if self._terminal else b""
+        self.take(Chunk(client, request, data))
+        if self._terminal is None:
+            self._closing = True
+            self.feed()
+
+    def feed(self) -> None:
+        """As much of the queue as the program's side takes now."""
+        while self._queue and self._feed_head():
+            pass
+        if self._closing and not self._queue and self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _feed_head(self) -> bool:
+        q = self._writer.memory.q
+        head = self._queue.head()
+        q[at.W_INPUT_ARMED] = len(head)
+        try:
+            count = os.write(self._fd, head) if head else 0
+        except BlockingIOError:
+            q[at.W_INPUT_ARMED] = 0
+            return False
+        except OSError:  # EPIPE, EIO: nobody will ever read it
+            q[at.W_INPUT_ARMED] = 0
+            self._give_up()
+            return False
+        q[at.W_INPUT_OFFSET] += count
+        q[at.W_INPUT_ARMED] = 0
+        done = self._queue.advance(count)
+        if done is not None:
+            self._port.answer(done.client, Written(done.id, q[at.W_INPUT_OFFSET]))
+        return True
+
+    def _is_open(self) -> bool:
+        return self._fd >= 0 and not self._closing
+
+    def _give_up(self) -> None:
+        self._sweep()
+        self._closing = self._terminal is None
+
+    def _sweep(self) -> None:
+        for chunk in self._queue.discard():
+            self._port.answer(chunk.client, Discarded(chunk.id))
+
+    def _interrupts(self, chunk: Chunk, terminal: Terminal) -> bool:
+        """A Ctrl-C does not queue behind what the program leaves unread."""
+        number = terminal.signal_for(chunk.data)
+        if number is None or not (self._queue or terminal.is_stuck()):
+            return False
+        self._sweep()
+        terminal.interrupt(number)
+        self._port.answer(chunk.client, Written(chunk.id, self._writer.memory.q[at.W_INPUT_OFFSET]))
+        return True

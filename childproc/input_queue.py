@@ -1,0 +1,74 @@
+"""What clients want the program to read, and has not gone in yet. Pure: knows lengths, not fds.
+
+A terminal in canonical mode cuts a line at 4095 bytes without a word; such a line is refused here instead. The line
+that is being assembled is followed over several inputs, as far as one can from outside: by its ends.
+"""
+
+import re
+from collections import deque
+from typing import NamedTuple
+
+from ipc.worker_messages import Refusal
+
+CANONICAL_LINE_BYTES = 4095
+# Newline and return end a line, end-of-file pushes it, kill, interrupt and quit throw it away.
+_LINE_END = re.compile(rb"[\n\r\x04\x15\x03\x1c]")
+
+
+class Chunk(NamedTuple):
+    client: int
+    id: int
+    data: bytes
+
+
+class InputQueue:
+    """`limit_bytes` bounds what waits; a chunk is taken whole or refused whole."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        self.queued_bytes = 0
+        self._chunks: deque[Chunk] = deque()
+        self._done_in_head = 0
+        self._line_bytes = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._chunks)
+
+    def offer(self, chunk: Chunk, *, canonical: bool) -> Refusal | None:
+        if self.queued_bytes + len(chunk.data) > self.limit_bytes:
+            return Refusal.FULL
+        rest = 0
+        if canonical:
+            longest, rest = _lines(chunk.data, self._line_bytes)
+            if longest > CANONICAL_LINE_BYTES:
+                return Refusal.LINE_TOO_LONG
+        self._line_bytes = rest
+        self._chunks.append(chunk)
+        self.queued_bytes += len(chunk.data)
+        return None
+
+    def head(self) -> memoryview:
+        return memoryview(self._chunks[0].data)[self._done_in_head :]
+
+    def advance(self, count: int) -> Chunk | None:
+        """So many bytes of the head have gone in. Gives the chunk back when that was all of it."""
+        self._done_in_head += count
+        self.queued_bytes -= count
+        if self._done_in_head < len(self._chunks[0].data):
+            return None
+        self._done_in_head = 0
+        return self._chunks.popleft()
+
+    def discard(self) -> list[Chunk]:
+        """A Ctrl-C sweeps away what was typed before it."""
+        swept = list(self._chunks)
+        self._chunks.clear()
+        self.queued_bytes = self._done_in_head = self._line_bytes = 0
+        return swept
+
+
+def _lines(data: bytes, begun_bytes: int) -> tuple[int, int]:
+    """The longest line that this makes, and how long the unfinished one is at its end."""
+    lengths = [len(line) for line in _LINE_END.split(data)]
+    lengths[0] += begun_bytes
+    return max(lengths), lengths[-1]

@@ -1,0 +1,98 @@
+"""The output half of a worker: sources into the ring, and what happens when the ring is full.
+
+Output has the floor: a busy source is pumped up to `_TURNS` windows before anybody else is looked at, some half a
+millisecond. A full ring takes the sources off the poll, so that the program's own writes block: that is the
+back-pressure.
+"""
+
+import select
+import time
+
+from childproc.source import Pumped, Source
+from childproc.stall import StallClock
+from ipc import ring_layout as at
+from ipc.bell import Bell
+from ipc.ring_writer import RingWriter
+
+_TURNS = 16
+_SHRINK_AFTER_S = 10.0
+
+
+class Output:
+    def __init__(self, sources: tuple[Source, ...], writer: RingWriter, bell: Bell, stall: StallClock) -> None:
+        self._sources = sources
+        self._writer = writer
+        self._bell = bell
+        self._stall = stall
+        self._waiting = False
+        self._active_s = time.monotonic()
+
+    @property
+    def is_open(self) -> bool:
+        return any(source.open for source in self._sources)
+
+    def poll_masks(self) -> dict[int, int]:
+        """A terminal that hung up would report it for ever: it is watched by edges."""
+        if self._waiting:
+            return {}
+        return {
+            source.fd: select.EPOLLIN if source.open else select.EPOLLIN | select.EPOLLET
+            for source in self._sources
+            if not source.finished
+        }
+
+    def deadline_s(self) -> float | None:
+        if self._waiting:
+            return self._stall.deadline_s
+        return self._active_s + _SHRINK_AFTER_S if self._is_large() else None
+
+    def answer_bell(self) -> None:
+        self._bell.hush()
+        self._resume()
+
+    def pump(self, now_s: float) -> Pumped:
+        """EMPTY once nothing is left anywhere for the moment."""
+        if self._waiting:
+            if not self._stall.expired(now_s):
+                return Pumped.FULL
+            self._resume()
+        if self._stall.stalled:
+            self._stall.look(self._writer.slowest_gate())
+        self._writer.stalled = self._stall.stalled
+        outcomes = [self._pump_source(source) for source in self._sources if not source.finished]
+        if Pumped.FULL in outcomes:
+            return self._hold_back(now_s)
+        if Pumped.MORE in outcomes:
+            self._active_s = now_s
+            return Pumped.MORE
+        self._shrink_if_idle(now_s)
+        return Pumped.EMPTY
+
+    def _pump_source(self, source: Source) -> Pumped:
+        outcome = Pumped.MORE
+        for _ in range(_TURNS):
+            outcome = source.pump(self._writer)
+            if outcome is not Pumped.MORE:
+                break
+        return outcome
+
+    def _hold_back(self, now_s: float) -> Pumped:
+        if not self._writer.prepare_wait():
+            return Pumped.MORE
+        self._waiting = True
+        self._stall.wait(self._writer.slowest_gate(), now_s)
+        return Pumped.FULL
+
+    def _resume(self) -> None:
+        self._waiting = False
+        self._writer.end_wait()
+
+    def _is_large(self) -> bool:
+        q = self._writer.memory.q
+        return self._writer.memory.data_bytes > q[at.W_LEAST_BYTES]
+
+    def _shrink_if_idle(self, now_s: float) -> None:
+        if self._is_large() and now_s >= self._active_s + _SHRINK_AFTER_S:
+            self._active_s = now_s
+            if self._writer.is_idle():
+                self._writer.resize(self._writer.memory.q[at.W_LEAST_BYTES])

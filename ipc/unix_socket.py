@@ -1,0 +1,60 @@
+"""Unix sockets by path, also where the path is longer than the 107 bytes that the kernel's address holds.
+
+A directory that is open has a short name under /proc/self/fd, and both bind and connect resolve it.
+"""
+
+import contextlib
+import os
+import socket
+import struct
+from collections.abc import Callable
+
+MAX_PACKET_BYTES = 1 << 17
+
+
+def _at_short_path(path: str, act: Callable[[str], None]) -> None:
+    directory, name = os.path.split(path)
+    fd = os.open(directory or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        act(f"/proc/self/fd/{fd}/{name}")
+    finally:
+        os.close(fd)
+
+
+def listen_seqpacket(path: str, *, backlog: int = 64) -> socket.socket:
+    """Replaces what a dead predecessor left there. Ours alone: mode 0600."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+    try:
+        before = os.umask(0o177)
+        try:
+            _at_short_path(path, sock.bind)
+        finally:
+            os.umask(before)
+        sock.listen(backlog)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def connect_seqpacket(path: str, *, timeout_s: float = 5.0) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        sock.settimeout(timeout_s)
+        _at_short_path(path, sock.connect)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def peer_uid(sock: socket.socket) -> int:
+    """The user at the other end, as the kernel knows it."""
+    _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return int(uid)
+
+
+def is_ours(sock: socket.socket) -> bool:
+    return peer_uid(sock) in {0, os.geteuid()}

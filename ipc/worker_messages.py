@@ -1,0 +1,100 @@
+"""What a worker and its clients say to each other: one msgpack message in each packet of a SEQPACKET socket.
+
+A client speaks first (Hello), the worker answers Greeting or Goodbye. Each Input and CloseInput is answered, with its
+id: Refused at once, or Written when the last byte of it has gone into the terminal or pipe, or Discarded when a
+Ctrl-C swept it away. A client that loses its worker and has no answer knows that those bytes are in doubt; the ring's
+INPUT_OFFSET says how many had gone in.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from ipc.errors import ProtocolError
+
+VERSION = 1
+MAX_INPUT_BYTES = 1 << 16
+
+Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Size = Annotated[int, Meta(ge=1, le=65535)]
+
+
+class Refusal(StrEnum):
+    FULL = "input_full"
+    LINE_TOO_LONG = "canonical_line_too_long"
+    CLOSED = "input_closed"
+
+
+class Hello(msgspec.Struct, frozen=True, tag="hello"):
+    version: int = VERSION
+
+
+class Input(msgspec.Struct, frozen=True, tag="input"):
+    id: Id
+    data: Annotated[bytes, Meta(max_length=MAX_INPUT_BYTES)]
+
+
+class CloseInput(msgspec.Struct, frozen=True, tag="close_input"):
+    """End of file: closes a pipe; a terminal gets its end-of-file character."""
+
+    id: Id
+
+
+class Resize(msgspec.Struct, frozen=True, tag="resize"):
+    cols: Size
+    rows: Size
+
+
+class Greeting(msgspec.Struct, frozen=True, tag="greeting"):
+    session: str
+    epoch: int
+    program_pid: int
+    cols: int
+    rows: int
+    input_offset: int
+    version: int = VERSION
+
+
+class Written(msgspec.Struct, frozen=True, tag="written"):
+    id: Id
+    input_offset: int
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    id: Id
+    reason: Refusal
+    queued_bytes: int
+    limit_bytes: int
+
+
+class Discarded(msgspec.Struct, frozen=True, tag="discarded"):
+    id: Id
+
+
+class Goodbye(msgspec.Struct, frozen=True, tag="goodbye"):
+    reason: str
+
+
+ToWorker = Hello | Input | CloseInput | Resize
+FromWorker = Greeting | Written | Refused | Discarded | Goodbye
+
+_encoder = msgspec.msgpack.Encoder()
+_to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
+_from_worker: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)
+
+
+def encode(message: ToWorker | FromWorker) -> bytes:
+    return _encoder.encode(message)
+
+
+def decode_to_worker(packet: bytes) -> ToWorker:
+    try:
+        return _to_worker.decode(packet)
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(f"not a message of version {VERSION}: {error}") from error
+
+
+def decode_from_worker(packet: bytes) -> FromWorker:
+    return _from_worker.decode(packet)
