@@ -32,7 +32,8 @@ class Channel(Protocol):
 
 
 class Transport(Protocol):
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def missing(self) -> str | None: ...
 

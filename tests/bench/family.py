@@ -108,12 +108,12 @@ class Cpu:
         everyone = census()
         ours = set(descendants(everyone))
         reaped = resource.getrusage(resource.RUSAGE_CHILDREN)
-        living_s = sum(_exact_cpu_s(everyone[pid]) + everyone[pid].reaped_cpu_s for pid in ours)
+        living_s = sum(exact_cpu_s(everyone[pid]) + everyone[pid].reaped_cpu_s for pid in ours)
         strangers = (p for p in everyone.values() if not p.kernel_thread and p.pid not in ours and p.pid != os.getpid())
         return cls(reaped.ru_utime + reaped.ru_stime + living_s, sum(p.cpu_s + p.reaped_cpu_s for p in strangers))
 
 
-def _exact_cpu_s(one: Process) -> float:
+def exact_cpu_s(one: Process) -> float:
     """From the scheduler's nanoseconds, where the clock ticks of `stat` would lose up to 10 ms for each process."""
     try:
         threads = [int(file.read_text().split()[0]) for file in Path(f"/proc/{one.pid}/task").glob("*/schedstat")]

@@ -30,7 +30,8 @@ class Job:
 
 
 class Fleet(Protocol):
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def missing(self) -> str | None:
         """What to install, or None when it can run here."""

@@ -90,7 +90,7 @@ def _pipe(_directory: Path, _message_bytes: int) -> Ends:
 
 def _faster_fifo(take: str) -> Callable[[Path, int], Ends]:
     def channel(_directory: Path, message_bytes: int) -> Ends:
-        from faster_fifo import Queue  # noqa: PLC0415 - optional peer
+        from faster_fifo import Queue  # type: ignore[import-not-found]  # noqa: PLC0415 - optional peer
 
         queue = Queue(max(FIFO_BYTES, 16 * message_bytes), loads=lambda view: view, dumps=lambda message: message)
         get = getattr(queue, take)

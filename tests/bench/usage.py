@@ -27,7 +27,8 @@ def memories(pids: Iterable[int]) -> list[Memory]:
 
 
 def cpu_s(pids: Iterable[int]) -> float:
-    return sum(found.cpu_s + found.reaped_cpu_s for pid in pids if (found := family.process(pid)))
+    """Their own, all threads; not that of the programs they have reaped."""
+    return sum(family.exact_cpu_s(found) for pid in pids if (found := family.process(pid)))
 
 
 def wakeups(pids: Iterable[int]) -> int:

@@ -17,7 +17,7 @@ from tests.bench.peers.supervisord import SUPERVISORD
 from tests.bench.peers.tmux import TMUX
 from tests.bench.producer import STAMPED_BYTES, Production, Shape
 from tests.bench.rounds import interleaved, median, percentile, present
-from tests.bench.table import Json, print_table
+from tests.bench.table import Cell, Json, print_table
 
 SESSIONS = 200
 LINES_PER_S = 50
@@ -47,7 +47,7 @@ def fleet(options: Options) -> Json:
         f"fleet: {sessions} sessions of {LINES_PER_S} KB/s, {_seconds(options):.0f} s, latency of {FOLLOWED} of them"
     )
     results = interleaved(title, able, options.runs, lambda one: _measure(one, sessions, options))
-    rows = [
+    rows: list[list[Cell]] = [
         [
             one.name,
             median(load.p50_ms for load in results[one.name]),
