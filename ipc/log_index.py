@@ -65,14 +65,11 @@ class Cause(IntEnum):
     CLEARED = 8  # cut by us, because the operator asked for it
 
 
-class _Kind(IntEnum):
-    ANCHOR = 1
-    CHECK = 2
-    CLOSE = 3
+_ANCHOR, _CHECK, _CLOSE = 1, 2, 3  # kinds of records
+_CAUSES = frozenset(map(int, Cause))
 
 
-@dataclass(frozen=True, slots=True)
-class Anchor:
+class Anchor(NamedTuple):
     file_offset: int
     position: Position
     time_ns: int
@@ -80,16 +77,14 @@ class Anchor:
     gap_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     file_offset: int
     position: Position
     time_ns: int
     crc: int
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(NamedTuple):
     file_offset: int
     position: Position
     time_ns: int
@@ -120,12 +115,12 @@ def decode_header(raw: bytes) -> Header | None:
 
 def encode(record: Record, number: int) -> bytes:
     match record:
-        case Anchor(cause=cause, gap_bytes=gap_bytes):
-            kind, why, value = _Kind.ANCHOR, int(cause), gap_bytes
-        case Check(crc=crc):
-            kind, why, value = _Kind.CHECK, 0, crc
+        case Check():
+            kind, why, value = _CHECK, 0, record.crc
+        case Anchor():
+            kind, why, value = _ANCHOR, int(record.cause), record.gap_bytes
         case Close():
-            kind, why, value = _Kind.CLOSE, 0, 0
+            kind, why, value = _CLOSE, 0, 0
     epoch, offset = record.position
     return _sealed(
         _RECORD.pack(kind, why, number & _NUMBER_MASK, record.file_offset, epoch, offset, record.time_ns, value)
@@ -141,15 +136,11 @@ def decode(raw: bytes, number: int) -> Record | None:
     if stored_number != number & _NUMBER_MASK:
         return None
     position = Position(epoch, offset)
-    match kind:
-        case _Kind.ANCHOR if cause in Cause._value2member_map_:
-            return Anchor(file_offset, position, time_ns, Cause(cause), value)
-        case _Kind.CHECK:
-            return Check(file_offset, position, time_ns, value)
-        case _Kind.CLOSE:
-            return Close(file_offset, position, time_ns)
-        case _:
-            return None
+    if kind == _CHECK:
+        return Check(file_offset, position, time_ns, value)
+    if kind == _ANCHOR and cause in _CAUSES:
+        return Anchor(file_offset, position, time_ns, Cause(cause), value)
+    return Close(file_offset, position, time_ns) if kind == _CLOSE else None
 
 
 def slots(raw: bytes, first_number: int = 0) -> Iterator[Record | None]:

@@ -19,7 +19,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Sequence
-from typing import Self
+from typing import NamedTuple, Self
 from zlib import crc32
 
 from ipc.log_directory import PartFiles, exists, index_name, list_parts, open_regular, packed_name, part_name
@@ -45,6 +45,13 @@ from ipc.log_recovery import Resumption, last_block, refute, resume
 _TAIL_RECORDS = 64  # enough to find the last block; the rest of the index is read by nobody but a reader
 _OPEN = os.O_RDWR | os.O_APPEND | os.O_CREAT
 _IOV_MAX = 1024
+
+
+class Reached(NamedTuple):
+    """What a process knows of a part that it let go."""
+
+    position: Position
+    file: tuple[int, int] | None  # device and inode; None: it was deleted
 
 
 class IndexFile:
@@ -126,12 +133,25 @@ class IndexFile:
 
 
 class LogPart:
-    __slots__ = ("_crc", "_doubt", "_index", "_kernel", "_log_fd", "_pending", "born_ns", "epoch", "offset", "size")
+    __slots__ = (
+        "_crc",
+        "_doubt",
+        "_file",
+        "_index",
+        "_kernel",
+        "_log_fd",
+        "_pending",
+        "born_ns",
+        "epoch",
+        "offset",
+        "size",
+    )
 
     def __init__(self, kernel: Kernel, index: IndexFile, log_fd: int) -> None:
         self._kernel = kernel
         self._index = index
         self._log_fd = log_fd
+        self._file = (0, 0)  # device and inode
         self._crc = 0
         self._pending = 0  # bytes of the stream at the file's end that no record vouches for
         self._doubt: Record | None = None  # the stream's bytes behind this record may be somebody else's
@@ -141,9 +161,9 @@ class LogPart:
 
     @classmethod
     def open(
-        cls, kernel: Kernel, directory_fd: int, log: str, mode: int, *, known: Position | None, now_ns: int
+        cls, kernel: Kernel, directory_fd: int, log: str, mode: int, *, known: Reached | None, now_ns: int
     ) -> Self:
-        """`known`: the position this process had reached in the log, if it had it open before."""
+        """`known`: what this process knows, if it had the log open before."""
         index = _open_index(kernel, directory_fd, log, mode)
         try:
             part = cls(kernel, index, open_regular(kernel, directory_fd, log, _OPEN, mode))
@@ -161,6 +181,10 @@ class LogPart:
     def position(self) -> Position:
         return Position(self.epoch, self.offset)
 
+    def reached(self) -> Reached:
+        deleted = not self._kernel.fstat(self._log_fd).st_nlink  # its inode may be used again
+        return Reached(self.position, None if deleted else self._file)
+
     def owes_index(self) -> bool:
         """There are bytes nobody vouches for yet, or facts not stated yet, and no doubt about them."""
         return (self._pending > 0 or self._index.waiting) and self._doubt is None
@@ -173,6 +197,8 @@ class LogPart:
         """Appends bytes of the stream at the current position; returns how many were taken."""
         if self._index.waiting:
             self.flush()
+        if not self.size:
+            self.born_ns = now_ns  # an empty part does not age
         written = self._kernel.writev(self._log_fd, views[:_IOV_MAX])
         start = self._kernel.lseek(self._log_fd, 0, os.SEEK_CUR) - written
         if start != self.size:
@@ -246,15 +272,19 @@ class LogPart:
             last = self._doubt
             self._adopt(last, refute(last, Position(self.epoch, wrong_offset)), self._file_size(), now_ns)
 
-    def _find_end(self, directory_fd: int, log: str, known: Position | None, now_ns: int) -> None:
+    def _find_end(self, directory_fd: int, log: str, known: Reached | None, now_ns: int) -> None:
+        info = self._kernel.fstat(self._log_fd)
+        self._file = (info.st_dev, info.st_ino)
         header, last = self._index.header, self._index.last
+        position = known.position if known is not None else None
         if header is None or last is None:
-            self._begin(directory_fd, log, known, now_ns)
+            self._begin(directory_fd, log, position, now_ns)
             return
         self.born_ns = header.time_ns
         self._index.cut_torn()
         size = self._file_size()
-        self._adopt(last, resume(last, size, known, ours=self._is_ours(size)), size, now_ns)
+        ours = (known is None or known.file == self._file) and self._has_last_block(size)
+        self._adopt(last, resume(last, size, position, ours=ours), size, now_ns)
 
     def _begin(self, directory_fd: int, log: str, known: Position | None, now_ns: int) -> None:
         """A new part. What its file may hold already is not ours."""
@@ -267,7 +297,7 @@ class LogPart:
         self._anchor(Cause.START, self._file_size(), known, now_ns)
         self.flush()
 
-    def _is_ours(self, size: int) -> bool:
+    def _has_last_block(self, size: int) -> bool:
         block = last_block(self._index.records, size)
         if block is None:
             return True

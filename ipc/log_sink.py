@@ -26,7 +26,7 @@ from ipc.log_directory import SessionUser, open_directory
 from ipc.log_failure import Failure, first_or_next, postponed
 from ipc.log_index import NOWHERE, Position
 from ipc.log_kernel import KERNEL, Kernel
-from ipc.log_part import LogPart
+from ipc.log_part import LogPart, Reached
 from ipc.log_recovery import WRITE_BYTES
 from ipc.log_retention import LogPolicy, room_bytes, rotation_due
 from ipc.log_stamp import StampedCopy
@@ -66,7 +66,7 @@ class LogSink:
         self._user = user
         self._kernel = kernel
         self._part: LogPart | None = None
-        self._known: Position | None = None  # reached by this process in a part it had to let go
+        self._known: Reached | None = None
         self._check_ns: int | None = None  # when the bytes written since the last Check are to be vouched for
         self._copy = StampedCopy(name, policy, kernel) if policy.stamped else None
         self.failure: Failure | None = None
@@ -90,7 +90,9 @@ class LogSink:
     @property
     def position(self) -> Position:
         """Everything below it is settled."""
-        return self._part.position if self._part is not None else self._known or NOWHERE
+        if self._part is not None:
+            return self._part.position
+        return self._known.position if self._known is not None else NOWHERE
 
     @property
     def deadline_ns(self) -> int | None:
@@ -101,10 +103,10 @@ class LogSink:
         """Returns how many bytes of the run are settled: written now, or in the log before."""
         if self.failure is None or now.mono_ns >= self.failure.retry_ns:
             try:
-                self._append(epoch, offset, views, now)
+                return self._append(epoch, offset, views, now)
             except OSError as error:
                 self._fail(error, now)
-        return self._settled(epoch, offset, views)
+        return self._settled(epoch, offset, sum(map(len, views)))
 
     def end_epoch(self, epoch: int, offset: int, now: Moment) -> bool:
         """The epoch's output has ended at this offset: what is missing up to there is stated."""
@@ -131,34 +133,30 @@ class LogSink:
         self._attempt(lambda: self._check(now), now)
         self._let_go()
 
-    def _append(self, epoch: int, offset: int, views: Sequence[memoryview], now: Moment) -> None:
+    def _append(self, epoch: int, offset: int, views: Sequence[memoryview], now: Moment) -> int:
         part = self._intact_part(now)
-        if epoch != part.epoch or offset != part.offset:
-            views = self._align(part, epoch, offset, views, now)
-        left = sum(map(len, views))
-        done = 0
-        while done < left:
-            room = min(room_bytes(self._policy, part.size, left - done), WRITE_BYTES)
-            if room == 0 or rotation_due(self._policy, part.born_ns, now.wall_ns):
+        length = sum(map(len, views))
+        done = 0 if epoch == part.epoch and offset == part.offset else self._align(part, epoch, offset, views, now)
+        while done < length:
+            room = min(room_bytes(self._policy, part.size, length - done), WRITE_BYTES)
+            if room == 0 or (part.size and rotation_due(self._policy, part.born_ns, now.wall_ns)):
                 part = self._rotate(part, now)
                 continue
-            batch = views if room == left else cut(views, done, done + room)
+            batch = views if room == length else cut(views, done, done + room)
             done += self._write(part, batch, now)
         self._check_in_time(part, now)
+        return length
 
-    def _align(
-        self, part: LogPart, epoch: int, offset: int, views: Sequence[memoryview], now: Moment
-    ) -> Sequence[memoryview]:
-        """Leaves out what the file has; states what it will never have."""
+    def _align(self, part: LogPart, epoch: int, offset: int, views: Sequence[memoryview], now: Moment) -> int:
+        """States what the file will never have. Returns how many bytes of the run it has already."""
+        length = sum(map(len, views))
         if epoch < part.epoch:
-            return ()
+            return length
         if epoch == part.epoch and offset < part.offset:
             self._compare(part, offset, views, now)
-            length = sum(map(len, views))
-            return cut(views, min(part.offset - offset, length), length)
-        if epoch > part.epoch or offset > part.offset:
-            part.skip_to(Position(epoch, offset), now.wall_ns)
-        return views
+            return min(part.offset - offset, length)
+        part.skip_to(Position(epoch, offset), now.wall_ns)
+        return 0
 
     def _compare(self, part: LogPart, offset: int, views: Sequence[memoryview], now: Moment) -> None:
         for view in views:
@@ -180,6 +178,8 @@ class LogSink:
     def _check_in_time(self, part: LogPart, now: Moment) -> None:
         if not part.owes_index():
             self._check_ns = None
+        elif self.failure is not None:
+            self._check(now)
         elif self._check_ns is None:
             self._check_ns = now.mono_ns + _CHECK_NS
         elif now.mono_ns >= self._check_ns:
@@ -235,12 +235,11 @@ class LogSink:
         if self._part is not None:
             part, self._part = self._part, None
             if not part.in_doubt():
-                self._known = part.position
+                self._known = part.reached()
             part.shut()
 
-    def _settled(self, epoch: int, offset: int, views: Sequence[memoryview]) -> int:
+    def _settled(self, epoch: int, offset: int, length: int) -> int:
         reached = self.position
-        length = sum(map(len, views))
         if epoch != reached.epoch:
             return length if epoch < reached.epoch else 0
         return min(max(reached.offset - offset, 0), length)

@@ -1,10 +1,12 @@
-"""What the tests of logs share: streams whose every byte is known, and kernels that stop or fail where they are told to."""
+"""What the tests of logs share: streams whose every byte is known, and kernels that stop or fail on demand."""
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from ipc.log_directory import list_parts
 from ipc.log_kernel import Kernel
@@ -15,6 +17,7 @@ from ipc.log_verify import LogReport, verify_log
 
 LOG = "web.log"
 SECOND_NS = 1_000_000_000
+_opened: list[LogSink] = []
 _STREAM = random.Random(7).randbytes(4 * 1024 * 1024)
 
 
@@ -68,6 +71,7 @@ class CrashingKernel(Kernel):
         for fd in self._fds:
             os.close(fd)
         self._fds.clear()
+        self.close = lambda _: None  # type: ignore[method-assign, assignment]
 
 
 class FailingKernel(Kernel):
@@ -106,7 +110,23 @@ def put(sink: LogSink, epoch: int, start: int, end: int, second: float = 0.0) ->
 
 
 def open_sink(directory: Path, second: float = 0.0, *, kernel: Kernel | None = None, **policy: Any) -> LogSink:
-    return LogSink.open(directory, LOG, LogPolicy(**policy), at(second), kernel=kernel or Kernel())
+    sink = LogSink.open(directory, LOG, LogPolicy(**policy), at(second), kernel=kernel or Kernel())
+    _opened.append(sink)
+    return sink
+
+
+def kill(sink: LogSink) -> None:
+    """What SIGKILL leaves: the files as they are, the locks gone."""
+    if sink._part is not None:
+        sink._part.shut()
+        sink._part = None
+
+
+@pytest.fixture(autouse=True)
+def no_sink_left_open() -> Iterator[None]:
+    yield
+    while _opened:
+        kill(_opened.pop())
 
 
 def contents(directory: Path, log: str = LOG) -> bytes:
