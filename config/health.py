@@ -135,23 +135,24 @@ AnyHealthCheck = (
 _CHECKS: Final = Tagged(get_args(AnyHealthCheck))
 
 
-class HealthChecks(Struct, frozen=True, eq=False):
-    """An array of checks; and what a single one of them must say to mean anything."""
-
+class _Check(Struct, frozen=True, eq=False):
     def read(self, node: Node, scope: Scope) -> object:
-        checks = ListOf(_CHECKS).read(node, scope)
-        if isinstance(checks, tuple):
-            for check, place in zip(checks, node.value if isinstance(node.value, list) else [node], strict=True):
-                _refuse_empty(check, place, scope)
-        return checks
+        check = _CHECKS.read(node, scope)
+        if isinstance(check, HealthCheck):
+            _refuse_empty(check, node, scope)
+        return check
 
     def schema(self) -> Schema:
-        return ListOf(_CHECKS).schema()
+        return _CHECKS.schema()
 
 
-def _refuse_empty(check: AnyHealthCheck, node: Node, scope: Scope) -> None:
-    match check:
-        case OutputCheck(match="", unless=""):
-            scope.wrong(node, 'looks at nothing: it needs "match" or "unless"')
-        case ResourceCheck(memory=None, cpu_percent=None, fds=None, pids=None):
-            scope.wrong(node, 'looks at nothing: it needs "memory", "cpu", "fds" or "pids"')
+_NEEDS_ONE_OF: Final = {OutputCheck: ("match", "unless"), ResourceCheck: ("memory", "cpu", "fds", "pids")}
+
+
+def _refuse_empty(check: HealthCheck, node: Node, scope: Scope) -> None:
+    needed = _NEEDS_ONE_OF.get(type(check))
+    if needed is not None and not node.table.keys() & set(needed):
+        scope.wrong(node, f"looks at nothing: it needs one of {', '.join(needed)}")
+
+
+HEALTH_CHECKS: Final = ListOf(_Check())

@@ -22,12 +22,12 @@ from msgspec import Struct
 from config.connections import Continuity, IoKind, PipeIo, PollSpec, PtyIo, Resize, SshIo, TtySpec
 from config.env_value import EnvValue, SecretFile
 from config.health import (
+    HEALTH_CHECKS,
     ActionKind,
     AnyHealthCheck,
     ExecCheck,
     HealthAction,
     HealthCheck,
-    HealthChecks,
     HeartbeatCheck,
     HttpCheck,
     OutputCheck,
@@ -172,7 +172,7 @@ class SessionSpec(Struct, frozen=True, kw_only=True):
         Mapping[str, Condition],
         Key(MapOf(Choice(Condition)), NEXT_START, "sessions or groups, and what must be true of them before it starts"),
     ] = {}
-    health: Annotated[tuple[AnyHealthCheck, ...], Key(HealthChecks(), LIVE, "checks")] = ()
+    health: Annotated[tuple[AnyHealthCheck, ...], Key(HEALTH_CHECKS, LIVE, "checks")] = ()
     profile: Annotated[str, Key(NAME, LIVE, "how its output is read as typed messages")] = ""
 
 

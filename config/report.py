@@ -42,7 +42,10 @@ class Report:
 
     @property
     def claims(self) -> tuple[Claim, ...]:
-        return tuple(self._claims.values())
+        """Those of values that are not wrong already."""
+        wrong = {(problem.file, problem.key) for problem in self._errors}
+        claims = self._claims.values()
+        return tuple(claim for claim in claims if (claim.place.source.name, claim.place.key) not in wrong)
 
     def error(self, place: Place, message: str, suggestion: str = "") -> None:
         self._errors[_problem(place, message, suggestion)] = None

@@ -8,14 +8,14 @@ import math
 import re
 from signal import Signals
 
-_BYTES = re.compile(r"(\d+(?:\.\d+)?)([KMGT]?)")
+_BYTES = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGT]?)")
 _BYTE_FACTORS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d))+")
+_DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
-_PERCENT = re.compile(r"(\d+(?:\.\d+)?)%")
-_REALTIME = re.compile(r"RT(MIN\+|MAX-)(\d+)")
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?)%")
+_REALTIME = re.compile(r"RT(MIN\+|MAX-)([0-9]+)")
 MAX_BYTES = 2**63 - 1
 MAX_SECONDS = 100 * 365 * 86400.0
 
@@ -103,7 +103,10 @@ def power_of_two_at_least(amount: int) -> int:
 
 def shown(raw: object) -> str:
     """A wrong value as an error message quotes it: as TOML would write it, and not at full length."""
-    text = {True: "true", False: "false"}[raw] if isinstance(raw, bool) else repr(raw)
-    if isinstance(raw, str):
-        text = f'"{raw}"' if raw.isprintable() else repr(raw)
+    text = str(raw)
+    match raw:
+        case bool():
+            text = text.lower()
+        case str():
+            text = f'"{raw}"' if raw.isprintable() else repr(raw)
     return text if len(text) <= 60 else text[:57] + "…"

@@ -46,12 +46,12 @@ def count(low: int = 0, high: int = 2**31 - 1) -> Scalar:
 
 def number(low: float, high: float) -> Scalar:
     def convert(raw: object) -> float:
-        value = float(raw) if isinstance(raw, str) and re.fullmatch(r"\d+(\.\d+)?", raw) else raw
+        value = float(raw) if isinstance(raw, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)?", raw) else raw
         if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
             return float(value)
         raise ValueError(f"{shown(raw)} is no number from {low:g} to {high:g}")
 
-    shape = {"anyOf": [{"type": "number", "minimum": low, "maximum": high}, text_like(r"\d+(\.\d+)?")]}
+    shape = {"anyOf": [{"type": "number", "minimum": low, "maximum": high}, text_like(r"[0-9]+(\.[0-9]+)?")]}
     return Scalar(convert, shape)
 
 
@@ -96,6 +96,8 @@ def is_name(text: str) -> bool:
 
 def _pattern(raw: object) -> str:
     text = str(TEXT.convert(raw))
+    if not text:
+        raise ValueError("is empty, and would match anything")
     try:
         with warnings.catch_warnings(action="ignore"):  # `[[a]` may one day mean something else: not the user's concern
             re.compile(text.encode())
@@ -122,7 +124,7 @@ def _cpus(raw: object) -> tuple[int, ...]:
     """One CPU, or a range of them."""
     if isinstance(raw, int) and not isinstance(raw, bool) and 0 <= raw < 4096:
         return (raw,)
-    found = re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", raw) if isinstance(raw, str) else None
+    found = re.fullmatch(r"([0-9]{1,4})(?:-([0-9]{1,4}))?", raw) if isinstance(raw, str) else None
     if found is None or int(found[1]) > int(found[2] or found[1]):
         raise ValueError(f'{shown(raw)} is no CPU: write a number or a range as "0-3"')
     return tuple(range(int(found[1]), int(found[2] or found[1]) + 1))
@@ -147,5 +149,5 @@ NAME: Final = Scalar(_name, text_like(NAME_PATTERN))
 REGEX: Final = Scalar(_pattern, {"type": "string", "format": "regex"})
 URL: Final = Scalar(_url, text_like("https?://.+"))
 USER: Final = Scalar(_user, text_like(r"[^\s:]+(:[^\s:]+)?"))
-_CPU_LIST: Final = ListOf(Scalar(_cpus, {"anyOf": [{"type": "integer", "minimum": 0}, text_like(r"\d+(-\d+)?")]}))
+_CPU_LIST: Final = ListOf(Scalar(_cpus, {"anyOf": [{"type": "integer", "minimum": 0}, text_like(r"[0-9]+(-[0-9]+)?")]}))
 PORT: Final = count(1, 65535)
