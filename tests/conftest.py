@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support import leaks
+from tests.support.keeper import KeeperUnderTest, Supervisor, running_keeper
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # importing numpy in a test is no thread of its own
 leaks.become_subreaper()
@@ -30,3 +31,17 @@ def shm_dir() -> Iterator[str]:
     os.mkdir(path, 0o700)
     yield path
     shutil.rmtree(path)
+
+
+@pytest.fixture
+def keeper(shm_dir: str) -> Iterator[KeeperUnderTest]:
+    with running_keeper(shm_dir) as running:
+        yield running
+
+
+@pytest.fixture
+def supervisor(keeper: KeeperUnderTest) -> Supervisor:
+    """The test itself, greeted by a keeper that knows no session yet."""
+    connected = keeper.supervisor()
+    connected.hello()
+    return connected

@@ -28,7 +28,7 @@ from ipc.ring_spec import RingSpec
 VERSION = 1
 MAX_PACKET_BYTES = 4 << 20  # the kernel's own limit for arguments and environment is below that
 
-Count = Annotated[int, Meta(ge=0, lt=2**63)]
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Epoch = Annotated[int, Meta(ge=1, lt=2**32)]
 SessionName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.@-]{1,129}\Z")]  # NAME, or NAME@HOST
 Seconds = Annotated[float, Meta(ge=0, le=86400)]
