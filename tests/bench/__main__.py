@@ -40,6 +40,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sessions", type=int, help="of fleet (200) and idle (1000)")
     parser.add_argument("--bytes", type=float, default=10e9, help="of flat (10e9)")
     parser.add_argument("--only", action="append", default=[], metavar="TEXT", help="contestants whose name has TEXT")
+    parser.add_argument(
+        "--quiet", type=float, default=0.0, metavar="S", help="wait up to S before a run for a quiet machine"
+    )
     parser.add_argument("--dir", type=Path, help="where the captured files go (the temporary directory)")
     found = parser.parse_args()
     if unknown := set(found.names) - set(CASES):
@@ -52,7 +55,9 @@ def ended(_signal: int, _frame: object) -> NoReturn:
 
 
 def run(found: argparse.Namespace, work_dir: Path) -> Json:
-    options = Options(found.runs, found.scale, found.sessions, int(found.bytes), tuple(found.only), work_dir)
+    options = Options(
+        found.runs, found.scale, found.sessions, int(found.bytes), tuple(found.only), found.quiet, work_dir
+    )
     described = machine.describe(work_dir)
     print(machine.line(described))
     print(f"medians of {options.runs} interleaved runs; ratios are of medians")

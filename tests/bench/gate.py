@@ -14,7 +14,7 @@ LOOK_EVERY_S = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What a producer left behind: when it passed the gate, when it had written all, and its own CPU."""
+    """What a producer left behind: when it passed the gate, when it had written all, its CPU between."""
 
     start_s: float
     end_s: float

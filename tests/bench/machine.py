@@ -9,6 +9,8 @@ from pathlib import Path
 from tests.bench import family
 
 LOOK_S = 1.0
+QUIET_LOOK_S = 0.25
+QUIET_CPUS = 0.15
 
 
 def cpu_model() -> str:
@@ -23,11 +25,17 @@ def file_system(path: Path) -> str:
     return done.stdout.strip() or "?"
 
 
-def busy_others() -> float:
-    """CPUs that other users of the machine keep busy, over one second."""
+def busy_others(over_s: float = LOOK_S) -> float:
+    """CPUs that other users of the machine keep busy."""
     before = family.Cpu.now().others_s
-    time.sleep(LOOK_S)
-    return max(0.0, family.Cpu.now().others_s - before) / LOOK_S
+    time.sleep(over_s)
+    return max(0.0, family.Cpu.now().others_s - before) / over_s
+
+
+def await_quiet(at_most_s: float) -> None:
+    deadline_s = time.monotonic() + at_most_s
+    while time.monotonic() < deadline_s and busy_others(QUIET_LOOK_S) > QUIET_CPUS:
+        pass
 
 
 def describe(work_dir: Path) -> dict[str, str | int | float]:

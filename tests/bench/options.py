@@ -11,6 +11,7 @@ class Options:
     sessions: int | None  # instead of a benchmark's own number
     total_bytes: int  # of `flat`
     only: tuple[str, ...]  # contestants whose name contains one of these; empty: all
+    quiet_s: float  # wait so long, before each run, for others to leave the machine alone
     work_dir: Path
 
     def wants(self, name: str) -> bool:

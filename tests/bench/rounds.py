@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from tests.bench.machine import await_quiet
+
 
 class Named(Protocol):
     @property
@@ -31,7 +33,9 @@ def present(contestants: Iterable[C], wanted: Callable[[str], bool]) -> list[C]:
     return found
 
 
-def interleaved(title: str, contestants: Sequence[C], runs: int, measure: Callable[[C], R]) -> Mapping[str, list[R]]:
+def interleaved(
+    title: str, contestants: Sequence[C], runs: int, quiet_s: float, measure: Callable[[C], R]
+) -> Mapping[str, list[R]]:
     """`runs` results of each contestant; one that fails is named, and not asked again."""
     results: dict[str, list[R]] = {one.name: [] for one in contestants}
     failed: set[str] = set()
@@ -40,6 +44,7 @@ def interleaved(title: str, contestants: Sequence[C], runs: int, measure: Callab
             if one.name in failed:
                 continue
             note(f"{title}: run {number} of {runs}: {one.name}")
+            await_quiet(quiet_s)
             try:
                 results[one.name].append(measure(one))
             except Exception as error:  # noqa: BLE001 - a peer may fail in any way; the others are measured all the same

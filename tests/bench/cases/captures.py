@@ -60,7 +60,7 @@ def pipe(options: Options) -> Json:
 
 def _compare(form: Form, contestants: Sequence[Fleet | None], limit: str, options: Options) -> Json:
     able = present([one for one in contestants if one], options.wants)
-    results = interleaved(form.title, able, options.runs, lambda one: _measure(form, one, options))
+    results = interleaved(form.title, able, options.runs, options.quiet_s, lambda one: _measure(form, one, options))
     versions = {one.name: one.version() for one in able}
     rates = {name: median(one.mb_per_s for one in found) for name, found in results.items()}
     rows = [_row(name, found, rates, limit, versions[name]) for name, found in results.items()]

@@ -48,7 +48,7 @@ def flat(options: Options) -> Json:
     title = (
         f"flat: memory over {options.total_bytes / 1e9:g} GB of output, one session, parts of {ROTATE_BYTES >> 20} MB"
     )
-    results = interleaved(title, able, 1, lambda one: _measure(one, options))
+    results = interleaved(title, able, 1, options.quiet_s, lambda one: _measure(one, options))
     rows = [
         _row(name, role, samples, options.total_bytes / course.seconds / 1e6)
         for name, (course,) in results.items()

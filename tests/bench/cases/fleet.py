@@ -46,7 +46,7 @@ def fleet(options: Options) -> Json:
     title = (
         f"fleet: {sessions} sessions of {LINES_PER_S} KB/s, {_seconds(options):.0f} s, latency of {FOLLOWED} of them"
     )
-    results = interleaved(title, able, options.runs, lambda one: _measure(one, sessions, options))
+    results = interleaved(title, able, options.runs, options.quiet_s, lambda one: _measure(one, sessions, options))
     rows: list[list[Cell]] = [
         [
             one.name,

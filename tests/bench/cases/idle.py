@@ -43,7 +43,7 @@ def idle(options: Options) -> Json:
     mine = ours.fleet()
     able = present([*([mine] if mine else []), SUPERVISORD, TMUX], options.wants)
     title = f"idle: {sessions} sessions of `sleep infinity`, watched for {WATCHED_S:.0f} s"
-    results = interleaved(title, able, options.runs, lambda one: _measure(one, sessions, options))
+    results = interleaved(title, able, options.runs, options.quiet_s, lambda one: _measure(one, sessions, options))
     versions = {one.name: one.version() for one in able}
     rows = [
         _row(name, role, [one.roles[role] for one in found if role in one.roles], found, versions[name])

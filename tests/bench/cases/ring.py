@@ -33,12 +33,16 @@ def _rates(size_bytes: int, able: Sequence[Transport], versions: dict[str, str],
     """As many messages as fit in the time that a first, uncounted exchange promises; then the rounds."""
     title = f"ring: {size_bytes} B messages between two processes"
     tried = interleaved(
-        title + ", warm-up", able, 1, lambda one: one_way(one, options.work_dir, size_bytes, CALIBRATION_COUNT)
+        title + ", warm-up", able, 1, 0.0, lambda one: one_way(one, options.work_dir, size_bytes, CALIBRATION_COUNT)
     )
     counts = {name: _count(first[0], options.scale) for name, first in tried.items()}
     ready = [one for one in able if one.name in counts]
     results = interleaved(
-        title, ready, options.runs, lambda one: one_way(one, options.work_dir, size_bytes, counts[one.name])
+        title,
+        ready,
+        options.runs,
+        options.quiet_s,
+        lambda one: one_way(one, options.work_dir, size_bytes, counts[one.name]),
     )
     rates = {name: median(one.messages_per_s for one in found) for name, found in results.items()}
     rows = [
@@ -65,7 +69,9 @@ def _count(first: Rate, scale: float) -> int:
 def _trips(able: Sequence[Transport], versions: dict[str, str], options: Options) -> Json:
     title = "ring: ping-pong of 64 B messages, half a round trip"
     count = max(100, int(TRIPS * options.scale))
-    results = interleaved(title, able, options.runs, lambda one: half_trip(one, options.work_dir, 64, count))
+    results = interleaved(
+        title, able, options.runs, options.quiet_s, lambda one: half_trip(one, options.work_dir, 64, count)
+    )
     p50_us = {name: median(one.p50_us for one in found) for name, found in results.items()}
     rows = [
         [
