@@ -9,40 +9,21 @@ opened anew and everything in memory is made again from the files; there is no s
 
 O_APPEND puts our bytes behind whatever others wrote. Afterwards the file position tells where that was (Linux moves
 it to the end of what was written), so that even an intrusion between `fstat` and `writev` is noticed.
-
-Rotation is: Close, rename the log, rename the index, make the next part. A part whose index ends in Close while it
-still has its first name is a rotation that was interrupted, and opening it completes the renames: rotating means to
-write Close and to open again.
 """
 
 import errno
-import fcntl
 import os
 from collections.abc import Sequence
 from typing import NamedTuple, Self
 from zlib import crc32
 
-from ipc.log_directory import PartFiles, exists, index_name, list_parts, open_regular, packed_name, part_name
-from ipc.log_index import (
-    CHECK_BYTES,
-    NOWHERE,
-    RECORD_BYTES,
-    Anchor,
-    Cause,
-    Check,
-    Close,
-    Header,
-    Position,
-    Record,
-    decode_header,
-    encode,
-    encode_header,
-    slots,
-)
+from ipc.log_directory import list_parts, open_regular
+from ipc.log_index import CHECK_BYTES, NOWHERE, Anchor, Cause, Check, Close, Header, Position, Record
+from ipc.log_index_file import IndexFile
 from ipc.log_kernel import Kernel
 from ipc.log_recovery import Resumption, last_block, refute, resume
+from ipc.log_rotation import last_position, open_index
 
-_TAIL_RECORDS = 64  # enough to find the last block; the rest of the index is read by nobody but a reader
 _OPEN = os.O_RDWR | os.O_APPEND | os.O_CREAT
 _IOV_MAX = 1024
 
@@ -52,84 +33,6 @@ class Reached(NamedTuple):
 
     position: Position
     file: tuple[int, int] | None  # device and inode; None: it was deleted
-
-
-class IndexFile:
-    """The index of the part being written. Its lock keeps a second writer out, and goes with its holder."""
-
-    __slots__ = ("_count", "_fd", "_kernel", "_outbox", "header", "records")
-
-    def __init__(self, kernel: Kernel, fd: int) -> None:
-        self._kernel = kernel
-        self._fd = fd
-        self._outbox = bytearray()
-        self._count = 0  # slots in the file, the header's among them
-        self.header: Header | None = None
-        self.records: list[Record] = []  # the last ones
-
-    @classmethod
-    def open(cls, kernel: Kernel, directory_fd: int, name: str, mode: int) -> Self:
-        index = cls(kernel, open_regular(kernel, directory_fd, name, _OPEN, mode))
-        try:
-            kernel.flock(index._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            index._load()
-        except BaseException:
-            index.shut()
-            raise
-        return index
-
-    def _load(self) -> None:
-        whole = self._kernel.fstat(self._fd).st_size // RECORD_BYTES
-        self.header = decode_header(self._kernel.pread(self._fd, RECORD_BYTES, 0))
-        if self.header is None:
-            return
-        self._load_from(max(1, whole - _TAIL_RECORDS), whole)
-        if not self.records:
-            self._load_from(1, whole)
-
-    def _load_from(self, first: int, whole: int) -> None:
-        raw = self._kernel.pread(self._fd, (whole - first) * RECORD_BYTES, first * RECORD_BYTES)
-        for number, record in enumerate(slots(raw, first), first):
-            if record is not None:
-                self.records.append(record)
-                self._count = number + 1
-
-    @property
-    def last(self) -> Record | None:
-        return self.records[-1] if self.records else None
-
-    @property
-    def waiting(self) -> bool:
-        return bool(self._outbox)
-
-    def begin(self, header: Header) -> None:
-        self._outbox[:] = encode_header(header)
-        self.header, self.records, self._count = header, [], 0
-
-    def add(self, record: Record) -> None:
-        self._outbox += encode(record, self._count + len(self._outbox) // RECORD_BYTES)
-
-    def forget_waiting(self) -> None:
-        self._outbox.clear()
-
-    def cut_torn(self) -> None:
-        """What lies behind the last sound record is cut off."""
-        size = self._count * RECORD_BYTES
-        if self._kernel.fstat(self._fd).st_size != size:
-            self._kernel.ftruncate(self._fd, size)
-
-    def flush(self) -> None:
-        info = self._kernel.fstat(self._fd)
-        if info.st_size != self._count * RECORD_BYTES or not info.st_nlink:
-            raise OSError(errno.ESTALE, "the index was changed from outside")
-        left = bytes(self._outbox)
-        while left:
-            left = left[self._kernel.write(self._fd, left) :]
-        self._count += len(self._outbox) // RECORD_BYTES
-        self._outbox.clear()
-
-    def shut(self) -> None:
-        self._kernel.close(self._fd)
 
 
 class LogPart:
@@ -164,7 +67,7 @@ class LogPart:
         cls, kernel: Kernel, directory_fd: int, log: str, mode: int, *, known: Reached | None, now_ns: int
     ) -> Self:
         """`known`: what this process knows, if it had the log open before."""
-        index = _open_index(kernel, directory_fd, log, mode)
+        index = open_index(kernel, directory_fd, log, mode)
         try:
             part = cls(kernel, index, open_regular(kernel, directory_fd, log, _OPEN, mode))
         except BaseException:
@@ -290,7 +193,7 @@ class LogPart:
         """A new part. What its file may hold already is not ours."""
         parts = list_parts(directory_fd, log, self._kernel)
         if known is None:
-            known = _last_position(self._kernel, directory_fd, parts)
+            known = last_position(self._kernel, directory_fd, parts)
         self._index.begin(Header(parts[-1].number + 1 if parts else 1, now_ns))
         self._index.cut_torn()
         self.born_ns = now_ns
@@ -353,47 +256,3 @@ class LogPart:
 
     def _file_size(self) -> int:
         return self._kernel.fstat(self._log_fd).st_size
-
-
-def _open_index(kernel: Kernel, directory_fd: int, log: str, mode: int) -> IndexFile:
-    index = IndexFile.open(kernel, directory_fd, index_name(log), mode)
-    if index.header is None or not isinstance(index.last, Close):
-        return index
-    try:
-        _finish_rotation(kernel, directory_fd, log, index.header.part, index.last.file_offset)
-    finally:
-        index.shut()
-    return IndexFile.open(kernel, directory_fd, index_name(log), mode)
-
-
-def _finish_rotation(kernel: Kernel, directory_fd: int, log: str, number: int, size: int) -> None:
-    """The log first, then its index: while the index has its first name, the rotation is known to be unfinished."""
-    part = part_name(log, number)
-    if not _rotated_already(kernel, directory_fd, log, part, size):
-        kernel.rename(log, part, src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
-    if exists(kernel, directory_fd, index_name(part)):
-        raise FileExistsError(errno.EEXIST, "stands where a rotated part is to be: move it away", index_name(part))
-    kernel.rename(index_name(log), index_name(part), src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
-
-
-def _rotated_already(kernel: Kernel, directory_fd: int, log: str, part: str, size: int) -> bool:
-    if not exists(kernel, directory_fd, log) or exists(kernel, directory_fd, packed_name(part)):
-        return True
-    if not exists(kernel, directory_fd, part):
-        return False
-    if kernel.stat(part, dir_fd=directory_fd, follow_symlinks=False).st_size == size:
-        return True  # what has the log's name now came later, from somebody else
-    raise FileExistsError(errno.EEXIST, "stands where a rotated part is to be: move it away", part)
-
-
-def _last_position(kernel: Kernel, directory_fd: int, parts: Sequence[PartFiles]) -> Position:
-    names = [part.index for part in parts if part.index is not None]
-    if not names:
-        return NOWHERE
-    fd = open_regular(kernel, directory_fd, names[-1], os.O_RDONLY, 0)
-    try:
-        index = IndexFile(kernel, fd)
-        index._load()  # noqa: SLF001 - the same class's file, read without its lock
-        return index.last.position if index.last else NOWHERE
-    finally:
-        kernel.close(fd)

@@ -1,6 +1,6 @@
 """Reading a log and its index, whoever writes it meanwhile: all parts in order, one stream's bytes, a place in time.
 
-A reader takes no lock. It opens the index and the log of the current part together and looks at the index again: had
+A reader takes no lock. It looks at the names, opens the index and the log of the current part, and looks again: had
 the part been rotated in between, the two would not belong together, and it starts over. A rotated part is opened by
 its number, plain or compressed, when its turn comes.
 """
@@ -9,7 +9,7 @@ import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, dropwhile
 from pathlib import Path
 from typing import IO, Self
 
@@ -17,7 +17,7 @@ import zstandard
 
 from ipc.log_directory import PartFiles, index_name, list_parts, open_directory, open_regular
 from ipc.log_history import Block, History, history_of
-from ipc.log_index import RECORD_BYTES, Header, Position, Record, decode_header, slots
+from ipc.log_index import RECORD_BYTES, Close, Header, Position, Record, decode_header, slots
 from ipc.log_kernel import KERNEL
 
 _PIECE_BYTES = 256 * 1024
@@ -36,6 +36,7 @@ class Index:
     records: tuple[Record, ...]
     damaged: tuple[int, ...]  # numbers of the records that are
     torn_bytes: int  # behind the last whole record
+    is_tiny: bool  # it lacks even the first record
 
     @classmethod
     def of(cls, raw: bytes) -> Self:
@@ -45,7 +46,12 @@ class Index:
             tuple(record for _, record in found if record is not None),
             tuple(number for number, record in found if record is None),
             len(raw) % RECORD_BYTES,
+            len(raw) < 2 * RECORD_BYTES,
         )
+
+    @property
+    def closed(self) -> bool:
+        return bool(self.records) and isinstance(self.records[-1], Close)
 
 
 @dataclass(slots=True)
@@ -58,6 +64,15 @@ class Part:
 
     def history(self) -> History:
         return history_of(self.index.records if self.index is not None else ())
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What changes with each step of a rotation, of compressing and of deleting."""
+
+    header: Header | None
+    closed: bool
+    rotated: tuple[PartFiles, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +90,7 @@ class LogSnapshot:
         self._log = log
         self._directory_fd = open_directory(directory)
         try:
-            self.parts = self._consistent()
+            self._state, self.parts = self._consistent()
         except BaseException:
             self.close()
             raise
@@ -91,27 +106,38 @@ class LogSnapshot:
             os.close(fd)
         self._fds.clear()
 
-    def _consistent(self) -> list[Part]:
+    def is_past(self) -> bool:
+        """Parts were rotated, compressed or deleted since."""
+        return self._state != self._look()
+
+    def _look(self) -> _State:
+        index = self._index(index_name(self._log))
+        return _State(
+            None if index is None else index.header,
+            index is not None and index.closed,
+            tuple(list_parts(self._directory_fd, self._log)),
+        )
+
+    def _consistent(self) -> tuple[_State, list[Part]]:
         for _ in range(_ATTEMPTS):
-            raw = self._read(index_name(self._log))
+            state = self._look()
+            index = self._index(index_name(self._log))
             fd = self._open(self._log)
-            rotated = [self._rotated(files) for files in list_parts(self._directory_fd, self._log)]
-            again = self._read(index_name(self._log))
-            if (raw or b"")[:RECORD_BYTES] == (again or b"")[:RECORD_BYTES]:
-                return [*rotated, *self._current(raw, fd)]
+            parts = [self._rotated(files) for files in dropwhile(_is_going, state.rotated)]
+            if state == self._look():
+                return state, _joined(parts, self._current(index, fd))
         raise LogMoved(f"{self._log} is rotated faster than it can be read")
 
-    def _current(self, raw: bytes | None, fd: int | None) -> list[Part]:
-        if raw is None and fd is None:
-            return []
-        index = Index.of(raw) if raw is not None else None
+    def _current(self, index: Index | None, fd: int | None) -> Part | None:
+        unborn = index is None or (index.header is None and index.is_tiny)
+        if unborn and (fd is None or (index is not None and not os.fstat(fd).st_size)):
+            return None  # its writer has not come further yet, or was killed before it did
         number = index.header.part if index is not None and index.header is not None else None
-        return [Part(number, self._log, index, lambda: _duplicate(fd), current=True)]
+        return Part(number, self._log, index, lambda: _duplicate(fd), current=True)
 
     def _rotated(self, files: PartFiles) -> Part:
-        raw = self._read(files.index) if files.index is not None else None
+        index = self._index(files.index) if files.index is not None else None
         name = files.plain or files.packed or files.index or ""
-        index = Index.of(raw) if raw is not None else None
         return Part(files.number, name, index, lambda: self._open_rotated(files.number), current=False)
 
     def _open_rotated(self, number: int) -> IO[bytes] | None:
@@ -132,13 +158,29 @@ class LogSnapshot:
         self._fds.append(fd)
         return fd
 
-    def _read(self, name: str) -> bytes | None:
+    def _index(self, name: str) -> Index | None:
         try:
             fd = open_regular(KERNEL, self._directory_fd, name, os.O_RDONLY, 0)
         except FileNotFoundError:
             return None
         with os.fdopen(fd, "rb") as file:
-            return file.read()
+            return Index.of(file.read())
+
+
+def _is_going(files: PartFiles) -> bool:
+    """At the old end an index without its log is a deletion that is under way, or was interrupted."""
+    return files.plain is None and files.packed is None
+
+
+def _joined(rotated: list[Part], current: Part | None) -> list[Part]:
+    """Amid a rotation the log has its number and the index has not: the two belong together."""
+    if current is None:
+        return rotated
+    last = rotated[-1] if rotated else None
+    closed = current.index is not None and current.index.closed
+    if closed and last is not None and last.index is None and last.number == current.number:
+        return [*rotated[:-1], Part(last.number, last.name, current.index, last.open, current=False)]
+    return [*rotated, current]
 
 
 def read_block(file: IO[bytes], block: Block, start: int = 0) -> Iterator[bytes]:

@@ -53,6 +53,7 @@ class LogSink:
         "_policy",
         "_user",
         "failure",
+        "rotations",
     )
 
     def __init__(
@@ -70,6 +71,7 @@ class LogSink:
         self._check_ns: int | None = None  # when the bytes written since the last Check are to be vouched for
         self._copy = StampedCopy(name, policy, kernel) if policy.stamped else None
         self.failure: Failure | None = None
+        self.rotations = 0  # whoever compresses and deletes parts compares this with what it was
 
     @classmethod
     def open(
@@ -211,6 +213,7 @@ class LogSink:
 
     def _rotate(self, part: LogPart, now: Moment) -> LogPart:
         part.close(now.wall_ns)
+        self.rotations += 1
         return self._reopen(now)
 
     def _intact_part(self, now: Moment) -> LogPart:

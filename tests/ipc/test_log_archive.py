@@ -93,6 +93,7 @@ def test_tidy_deletes_the_oldest_and_packs_the_rest(log):
 def test_an_interrupted_deletion_is_completed(log):
     """An index without its log at the old end."""
     (log / f"{LOG}.000001").unlink()
+    assert report_of(log).problems == []
     tidy(log, LOG, Retention(), NOW, pack=False)
     assert f"{LOG}.000001.idx" not in names(log)
     assert report_of(log).problems == []

@@ -147,6 +147,21 @@ def test_killed_at_any_system_call_no_byte_is_lost_or_doubled(tmp_path, torn, re
         assert_balanced(directory, STORY, STORY_GAPS)
 
 
+def test_what_a_dead_writer_left_is_a_sound_log_as_it_stands(tmp_path):
+    """Before anybody recovers it: the books balance at every instruction."""
+    for dies_at in range(2, calls_of_story() + 1):
+        directory = tmp_path / str(dies_at)
+        directory.mkdir()
+        ring = Ring(STORY)
+        play_until_killed(directory, ring, CrashingKernel(dies_at))
+        there = contents(directory)
+        assert there == expected(STORY)[: len(there)]
+        assert len(there) >= len(expected(STORY[: ring.cursor]))
+        report = report_of(directory)
+        assert (report.problems, report.foreign_bytes, report.count) == ([], 0, len(there))
+        assert gaps_of(directory) == STORY_GAPS[: len(report.gaps)]
+
+
 def test_killed_again_while_it_recovers(tmp_path):
     """Recovery is as safe as writing: it may die at each of its calls, too."""
     for dies_at in range(5, calls_of_story(), 7):

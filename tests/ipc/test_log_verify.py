@@ -1,12 +1,15 @@
 """Verification is worth what it finds: every kind of damage, done to real files."""
 
+import os
 import shutil
+import signal
 
 import pytest
 
-from ipc.log_archive import compress
+from ipc.log_archive import compress, tidy
 from ipc.log_index import RECORD_BYTES
-from ipc.log_reader import find_time, read_stream
+from ipc.log_reader import LogMoved, find_time, read_stream
+from ipc.log_retention import Retention
 from tests.ipc.log_support import (
     LOG,
     assert_holds,
@@ -224,6 +227,38 @@ def test_a_clock_that_was_set_back_hides_nothing(tmp_path):
     assert place is not None
     assert place.position == (1, 200)
     assert place.file_offset == 200
+
+
+@pytest.mark.slow
+def test_a_log_is_verified_while_it_is_written_rotated_and_packed(tmp_path):
+    """A reader never takes what is going on for damage."""
+    pid = os.fork()
+    if pid == 0:
+        _write_until_killed(tmp_path)
+    reached = 0
+    try:
+        while reached < 6_000_000:
+            try:
+                report = report_of(tmp_path)
+            except LogMoved:
+                continue
+            assert report.problems == []
+            reached = report.position.offset if report.position is not None else 0
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def _write_until_killed(directory):
+    try:
+        sink = open_sink(directory, max_bytes=100_000)
+        data = memoryview(stream(1, 0, 7_000))
+        for n in range(10_000_000):
+            sink.append(1, n * 7_000, [data], at(n))
+            if n % 20 == 0:
+                tidy(directory, LOG, Retention(keep=5), at(n).wall_ns)
+    finally:
+        os._exit(1)
 
 
 def test_an_empty_directory_has_an_empty_log(tmp_path):
