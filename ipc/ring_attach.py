@@ -73,8 +73,10 @@ class _WriterBell:
         self._bell.ring()
 
 
-def attach_follower(ring_dir: str, session: str, *, cursor: int | None = None) -> Follower:
-    def reopen() -> RingMemory:
-        return open_ring(ring_dir, session, writable=False)
+def attach_follower(ring_dir: str, session: str) -> Follower:
+    register()
 
-    return Follower(reopen(), reopen=reopen, cursor=cursor)
+    def reopen() -> RingMemory:
+        return open_ring(ring_dir, session)
+
+    return Follower(reopen(), reopen=reopen, stamp=time.monotonic_ns)

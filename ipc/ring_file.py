@@ -41,10 +41,10 @@ def create_ring(ring_dir: str, session: str, spec: RingSpec) -> None:
     least, most = spec.rounded()
     header = initial_header(least, least_bytes=least, most_bytes=most, policy=spec.policy)
     words = memoryview(header).cast("Q")
-    words[at.reader_word(at.ReaderSlot.LOG, at.R_STATE)] = int(
-        at.ReaderState.GATING if spec.gating_log else at.ReaderState.LOSSY
-    )
-    words[at.reader_word(at.ReaderSlot.LOG, at.R_BELL)] = spec.log_bell
+    if spec.has_log:
+        state = at.ReaderState.GATING if spec.gating_log else at.ReaderState.LOSSY
+        words[at.reader_word(at.ReaderSlot.LOG, at.R_STATE)] = int(state)
+        words[at.reader_word(at.ReaderSlot.LOG, at.R_BELL)] = spec.log_bell
     words[at.W_MAGIC] = at.MAGIC
     words.release()
     path = ring_path(ring_dir, session)

@@ -21,6 +21,7 @@
       0x0200  INPUT_OFFSET    writer     bytes that the program's terminal or stdin has taken in this epoch
       0x0208  INPUT_ARMED     writer     bytes in the write that was in progress, 0 for none
       0x0240  READERS_STAMP   readers    a new value each time a reader comes or goes
+      0x0248  FOLLOWERS       router     1: somebody follows with a cursor of his own; the live bell wakes him
       0x0400  reader[8]       128 bytes each, written by that reader:
                  +0x00  CURSOR      frames finished: the one word that frees space
                  +0x08  PIN         frame + 1 of the oldest frame in use right now, 0 for none
@@ -107,6 +108,7 @@ W_STALLED_SINCE = 0x1F8 // 8
 W_INPUT_OFFSET = 0x200 // 8
 W_INPUT_ARMED = 0x208 // 8
 W_READERS_STAMP = 0x240 // 8
+W_FOLLOWERS = 0x248 // 8
 
 READERS = 8
 _READER_BASE = 0x400 // 8

@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 from ipc import ring_layout as at
 from ipc.errors import RingCorrupt, RingMoving
+from ipc.frames import Kind
 from ipc.ordering import settle
-from ipc.ring_memory import RingMemory
+from ipc.ring_memory import Descriptor, RingMemory
 
 
 class Run(NamedTuple):
@@ -27,7 +28,8 @@ class Run(NamedTuple):
     kind: int
     flags: int
     epoch: int
-    offset: int
+    offset: int  # of its stream; for control frames where OUT stands
+    other_offset: int
     seq: int
     time_ns: int
     view: memoryview
@@ -45,7 +47,9 @@ def locate_run(memory: RingMemory, first: int, commit: int, most_bytes: int) -> 
         length = last.pos + last.length - head.pos
     start = head.pos & (memory.data_bytes - 1)
     view = memory.data[start : start + length]
-    return Run(first, end, head.kind, head.flags, head.epoch, head.offset, head.seq, head.time_ns, view)
+    return Run(
+        first, end, head.kind, head.flags, head.epoch, head.offset, head.other_offset, head.seq, head.time_ns, view
+    )
 
 
 def _run_end(memory: RingMemory, first: int, commit: int, run: int) -> int:
@@ -116,9 +120,9 @@ class RingReader:
         self._q[at.W_READERS_STAMP] = self._stamp()
         self._wake_writer()
 
-    @property
-    def commit(self) -> int:
-        return self._q[at.W_COMMIT]
+    def has_news(self) -> bool:
+        """Frames that were not read, or a next generation to go on in."""
+        return self._q[at.W_COMMIT] != self.cursor or self._q[at.W_NEXT_GENERATION] != 0
 
     def next_run(self, most_bytes: int) -> Run | None:
         """Pinned until `finish` or `unpin`. None: nothing new."""
@@ -178,9 +182,8 @@ class RingReader:
 
 
 class Lapped(NamedTuple):
-    """Frames from `first` on are gone; the oldest one left is `oldest`."""
+    """Frames up to `oldest` are gone."""
 
-    first: int
     oldest: int
 
 
@@ -190,48 +193,81 @@ class Copied(NamedTuple):
 
 
 class Follower:
-    """Reads copies at a cursor of its own. Never holds a program back."""
+    """Hands out copies at cursors that their readers keep. Never holds a program back; its bell is the live one."""
 
-    __slots__ = ("_reopen", "cursor", "memory")
+    __slots__ = ("_reopen", "_stamp", "memory")
 
-    def __init__(self, memory: RingMemory, *, reopen: Callable[[], RingMemory], cursor: int | None = None) -> None:
-        self.memory = memory
+    def __init__(self, memory: RingMemory, *, reopen: Callable[[], RingMemory], stamp: Callable[[], int]) -> None:
         self._reopen = reopen
-        self.cursor = memory.q[at.W_COMMIT] if cursor is None else cursor
+        self._stamp = stamp
+        self._follow(memory)
+
+    def _follow(self, memory: RingMemory) -> None:
+        self.memory = memory
+        self._announce(1)
+
+    def _announce(self, followers: int) -> None:
+        self.memory.q[at.W_FOLLOWERS] = followers
+        self.memory.q[at.W_READERS_STAMP] = self._stamp()
+
+    def detach(self) -> None:
+        self._announce(0)
 
     @property
-    def oldest(self) -> int:
-        return self.memory.q[at.W_OLDEST]
-
-    @property
-    def commit(self) -> int:
+    def newest(self) -> int:
         return self.memory.q[at.W_COMMIT]
 
-    def next_copy(self, most_bytes: int) -> Copied | Lapped | None:
+    def has_moved(self) -> bool:
+        return self.memory.q[at.W_NEXT_GENERATION] != 0
+
+    def standing(self) -> tuple[int, int]:
+        """Epoch and offset of OUT behind the newest frame."""
+        q = self.memory.q
+        if q[at.W_COMMIT] == self.memory.base_frame:
+            tally = self.memory.tally()
+            return tally.epoch, tally.out_offset
+        newest = self.memory.descriptor(q[at.W_COMMIT] - 1)
+        return newest.epoch, _out_end(newest)
+
+    def seek(self, epoch: int, offset: int) -> int:
+        """The first frame that holds this place of OUT or lies behind it."""
+        low, high = self.memory.q[at.W_OLDEST], self.newest
+        while low < high:
+            middle = (low + high) // 2
+            frame = self.memory.descriptor(middle)
+            end = frame.epoch, _out_end(frame)
+            if end < (epoch, offset) or (end == (epoch, offset) and frame.kind == Kind.OUT):
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def next_copy(self, cursor: int, most_bytes: int) -> Copied | Lapped | None:
         if self.memory.q[at.W_NEXT_GENERATION]:
             self._follow_generation()
-        q, first = self.memory.q, self.cursor
+        q = self.memory.q
         commit = q[at.W_COMMIT]
-        if first >= commit:
+        if cursor >= commit:
             return None
         settle()
-        if q[at.W_OLDEST] > first:
-            return self._lapped(q[at.W_OLDEST])
-        run = locate_run(self.memory, first, commit, most_bytes)
+        if q[at.W_OLDEST] > cursor:
+            return Lapped(q[at.W_OLDEST])
+        run = locate_run(self.memory, cursor, commit, most_bytes)
         data = bytes(run.view)
         settle()
-        if q[at.W_OLDEST] > first:
-            return self._lapped(q[at.W_OLDEST])
-        self.cursor = run.end
+        if q[at.W_OLDEST] > cursor:
+            return Lapped(q[at.W_OLDEST])
         return Copied(_check(run, self.memory), data)
-
-    def _lapped(self, oldest: int) -> Lapped:
-        lapped = Lapped(self.cursor, oldest)
-        self.cursor = oldest
-        return lapped
 
     def _follow_generation(self) -> None:
         following = self._reopen()
         if following.generation <= self.memory.generation:
             raise RingMoving(f"generation {self.memory.generation + 1} is not in place yet")
-        self.memory = following
+        self._follow(following)
+
+
+def _out_end(frame: Descriptor) -> int:
+    """Where OUT stands behind this frame."""
+    if frame.kind == Kind.ERR:
+        return frame.other_offset
+    return frame.offset + frame.length if frame.kind == Kind.OUT else frame.offset

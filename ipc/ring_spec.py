@@ -11,7 +11,8 @@ class RingSpec:
     size_bytes: int = MIN_DATA_BYTES
     max_bytes: int = 8 << 20
     policy: Policy = Policy.BLOCK
-    gating_log: bool = True  # a log is kept for which a `block` ring holds its program back
+    has_log: bool = True
+    gating_log: bool = True  # a log for which a `block` ring holds its program back
     log_bell: int = 1
 
     def rounded(self) -> tuple[int, int]:

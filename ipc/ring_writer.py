@@ -17,7 +17,7 @@ A writer may attach only after the one before it was reaped.
 from collections.abc import Callable
 
 from ipc import ring_layout as at
-from ipc.board import sleeping_word
+from ipc.board import LIVE_BELL, sleeping_word
 from ipc.errors import RingCorrupt
 from ipc.frames import Flag, Kind
 from ipc.ordering import STORES_ARE_ORDERED, barrier
@@ -340,6 +340,8 @@ class RingWriter:
         self._readers_stamp = q[at.W_READERS_STAMP]
         self._readers = tuple(slot for slot in range(at.READERS) if q[at.reader_word(slot, at.R_STATE)])
         bells = {q[at.reader_word(slot, at.R_BELL)] for slot in self._readers}
+        if q[at.W_FOLLOWERS]:
+            bells.add(LIVE_BELL)
         self._bells = tuple((sleeping_word(bell), bell) for bell in sorted(bells))
 
     def _note_lag(self, slowest: int) -> None:

@@ -176,15 +176,16 @@ def test_a_follower_is_told_that_it_was_lapped() -> None:
     """A reader with a cursor of its own holds nobody back, and sees the gap."""
     ring = MemoryRing(gating=True)
     writer, kernel, reader, ledger = ring.writer(), Kernel(), ring.reader(), Ledger()
-    follower = ring.follower(0)
+    follower = ring.follower()
     for _ in range(50):
         pump(writer, kernel, Kind.OUT, 4096)
         drain(reader, ledger)
-    first = follower.next_copy(1 << 20)
+    first = follower.next_copy(0, 1 << 20)
     assert isinstance(first, Lapped)
-    seen = Ledger()
-    while isinstance(copied := follower.next_copy(1 << 20), Copied):
+    seen, cursor = Ledger(), first.oldest
+    while isinstance(copied := follower.next_copy(cursor, 1 << 20), Copied):
         seen.take(copied.run.kind, copied.run.offset, copied.data)
+        cursor = copied.run.end
     assert seen.delivered + seen.lost == kernel.total
     assert seen.lost > 0
 
@@ -242,7 +243,7 @@ def test_any_history_balances(policy: at.Policy, grows: bool, operations: list[t
     """Any interleaving of writes, reads, kills, growth, shrinking and stalls: delivered + gaps = written, in order."""
     ring = MemoryRing(policy=policy, most_bytes=1 << 20 if grows else None)
     writer, kernel, reader, ledger = ring.writer(), Kernel(), ring.reader(), Ledger()
-    follower, seen = ring.follower(0), Ledger()
+    follower, seen, place = ring.follower(), Ledger(), 0
     for name, first, second in operations:
         match name:
             case "write":
@@ -269,8 +270,12 @@ def test_any_history_balances(policy: at.Policy, grows: bool, operations: list[t
                 writer.stalled = first
             case "follow":
                 for _ in range(first):
-                    if isinstance(copied := follower.next_copy(5000), Copied):
-                        seen.take(copied.run.kind, copied.run.offset, copied.data)
+                    match follower.next_copy(place, 5000):
+                        case Copied(run, data):
+                            seen.take(run.kind, run.offset, data)
+                            place = run.end
+                        case Lapped(oldest):
+                            place = oldest
     writer = ring.writer()
     drain(reader, ledger)
     assert ledger.delivered + ledger.lost + _unseen_tail(writer, ledger) == kernel.total
@@ -324,3 +329,27 @@ def test_a_control_frame_is_never_taken_for_output(stores: int) -> None:
             ledger.take(run.kind, run.offset, bytes(run.view))
         reader.finish(run)
     assert (ledger.delivered, ledger.lost) == (kernel.total, 0)
+
+
+def test_a_follower_finds_any_place_of_the_stream() -> None:
+    """Whatever offset is sought, the frame found holds it or is the first behind it, over epochs and other frames."""
+    ring = MemoryRing(data_bytes=1 << 20)
+    writer, kernel = ring.writer(), Kernel()
+    follower = ring.follower()
+    for epoch in (1, 2, 3):
+        writer.begin_epoch(epoch, b"1234")
+        for _ in range(20):
+            pump(writer, kernel, Kind.OUT, 100)
+            pump(writer, kernel, Kind.ERR, 7)
+    assert follower.standing() == (3, 2000)
+    for epoch in (1, 2, 3):
+        for offset in (0, 1, 99, 100, 101, 1999):
+            copied = follower.next_copy(follower.seek(epoch, offset), 1)
+            assert isinstance(copied, Copied)
+            run = copied.run
+            assert run.epoch == epoch
+            if run.kind == Kind.OUT:
+                assert run.offset <= offset < run.offset + len(copied.data)
+            else:
+                assert (run.other_offset if run.kind == Kind.ERR else run.offset) == offset
+    assert follower.seek(3, 2000) >= follower.newest - 1

@@ -115,5 +115,5 @@ class MemoryRing:
     def _ring_writer(self) -> None:
         self.writer_rings += 1
 
-    def follower(self, cursor: int | None = None) -> Follower:
-        return Follower(self.map(), reopen=self.map, cursor=cursor)
+    def follower(self) -> Follower:
+        return Follower(self.map(), reopen=self.map, stamp=self.tick)

@@ -1,0 +1,69 @@
+"""What the router does with a session's output, as it stands in `<session>.sink` beside the ring.
+
+Written by the supervisor, read by the router: by each new one for itself, so that a router that comes back needs
+nobody to tell it anything. The name appears only once the file is whole.
+"""
+
+import os
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from ipc.errors import ProtocolError
+from ipc.log_directory import SessionUser
+from ipc.log_retention import LogPolicy, Retention
+
+VERSION = 1
+_SUFFIX = ".sink"
+
+
+class LogSpec(msgspec.Struct, frozen=True):
+    """`name` holds the terminal's output or stdout; `err_name`, for pipes, stderr."""
+
+    directory: str
+    name: str
+    err_name: str
+    required: bool = True
+    policy: LogPolicy = LogPolicy()
+    retention: Retention = Retention()
+    compress: bool = True
+    user: SessionUser | None = None
+
+
+class SinkSpec(msgspec.Struct, frozen=True):
+    session: str
+    slot: Annotated[int, Meta(ge=0)]
+    log: LogSpec | None = None
+    version: int = VERSION
+
+
+_decoder = msgspec.msgpack.Decoder(SinkSpec)
+
+
+def write_sink(ring_dir: str, spec: SinkSpec) -> None:
+    path = f"{ring_dir}/{spec.session}{_SUFFIX}"
+    temporary = path + ".new"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        os.write(fd, msgspec.msgpack.encode(spec))
+    finally:
+        os.close(fd)
+    os.rename(temporary, path)
+
+
+def read_sink(ring_dir: str, session: str) -> SinkSpec:
+    with open(f"{ring_dir}/{session}{_SUFFIX}", "rb") as file:
+        raw = file.read()
+    try:
+        spec = _decoder.decode(raw)
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(f"the sink file of {session} is damaged: {error}") from error
+    if spec.version != VERSION:
+        raise ProtocolError(f"the sink file of {session} has version {spec.version}, this is {VERSION}")
+    return spec
+
+
+def sessions_with_sinks(ring_dir: str) -> list[str]:
+    with os.scandir(ring_dir) as entries:
+        return sorted(entry.name.removesuffix(_SUFFIX) for entry in entries if entry.name.endswith(_SUFFIX))
