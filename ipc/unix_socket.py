@@ -22,17 +22,19 @@ def _at_short_path(path: str, act: Callable[[str], None]) -> None:
 
 
 def listen_seqpacket(path: str, *, backlog: int = 64) -> socket.socket:
-    """Replaces what a dead predecessor left there. Ours alone: mode 0600."""
+    """Replaces what a dead predecessor left there, and has its name only once it listens. Ours alone: mode 0600."""
+    unnamed = path + ".new"
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
+        os.unlink(unnamed)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
     try:
         before = os.umask(0o177)
         try:
-            _at_short_path(path, sock.bind)
+            _at_short_path(unnamed, sock.bind)
         finally:
             os.umask(before)
         sock.listen(backlog)
+        os.rename(unnamed, path)
     except BaseException:
         sock.close()
         raise
