@@ -90,15 +90,15 @@ def _read_named(spec: type[_Spec], tables: Mapping[str, Node], scope: Scope) -> 
 
 def _hosts(documents: Documents, scope: Scope) -> dict[str, HostSpec]:
     return {
-        name: structs.replace(host, credentials=_credentials(documents.host[name]))
+        name: structs.replace(host, credentials=_credentials(documents.host[name], host))
         for name, host in _read_named(HostSpec, documents.host, scope)
     }
 
 
-def _credentials(node: Node) -> tuple[CredentialKind, ...]:
-    """In the order written; `agent = false` is none."""
+def _credentials(node: Node, host: HostSpec) -> tuple[CredentialKind, ...]:
+    """In the order written; `agent = false` and an empty list are none."""
     written = (CredentialKind(key) for key in node.table if key in set(CredentialKind))
-    return tuple(kind for kind in written if node.table[kind].value is not False)
+    return tuple(kind for kind in written if getattr(host, kind))
 
 
 def _hosts_of_ssh_config(hosts: Mapping[str, HostSpec], drafts: Iterable[Draft]) -> dict[str, HostSpec]:

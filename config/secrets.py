@@ -20,10 +20,12 @@ class SecretError(Exception):
 
 
 def read_secret(path: str) -> str:
-    descriptor = _open(path)
-    with open(descriptor, "rb") as file:
-        _check(path, os.fstat(descriptor))
-        content = file.read(MAX_SECRET_BYTES + 1)
+    try:
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            _check(path, os.fstat(file.fileno()))
+            content = file.read(MAX_SECRET_BYTES + 1)
+    except OSError as failure:
+        raise SecretError(f"cannot read {path}: {failure.strerror}") from failure
     if len(content) > MAX_SECRET_BYTES:
         raise SecretError(f"{path} is no secret: more than {MAX_SECRET_BYTES} bytes")
     if b"\0" in content:
@@ -39,12 +41,9 @@ def exposure(path: str) -> str:
     return ""
 
 
-def _open(path: str) -> int:
-    """Not blocking: a FIFO in the place of the file must not hang a start."""
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as failure:
-        raise SecretError(f"cannot read {path}: {failure.strerror}") from failure
+def _open_without_waiting(path: str, flags: int) -> int:
+    """A FIFO in the place of the file must not hang a start."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _check(path: str, status: os.stat_result) -> None:

@@ -62,7 +62,7 @@ def amount(low_bytes: int = 1) -> Scalar:
             raise ValueError(f"{shown(raw)} is too little: at least {low_bytes} bytes")
         return size_bytes
 
-    return Scalar(convert, _AMOUNT_SHAPE)
+    return Scalar(convert, {"anyOf": [{"type": "integer", "minimum": low_bytes}, text_like(units.BYTES_PATTERN)]})
 
 
 def duration(low_s: float = 0.0) -> Scalar:
@@ -141,7 +141,6 @@ class CpuSet(Struct, frozen=True, eq=False):
         return _CPU_LIST.schema()
 
 
-_AMOUNT_SHAPE: Final[Schema] = {"anyOf": [{"type": "integer", "minimum": 0}, text_like(units.BYTES_PATTERN)]}
 FLAG: Final = Scalar(_flag, {"anyOf": [{"type": "boolean"}, text_like("true|false")]})
 PERCENT: Final = Scalar(units.parse_percent, text_like(units.PERCENT_PATTERN))
 SIGNAL: Final = Scalar(units.parse_signal, {"anyOf": [{"type": "integer"}, text_like("[A-Z0-9+-]+")]})
