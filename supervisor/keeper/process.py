@@ -1,0 +1,64 @@
+"""The keeper's process as it ships: which rings, workers and services it is made of.
+
+`python -m supervisor.keeper.process INSTALLATION` runs it in the foreground; a keeper that becomes newer code calls the
+same with `--dry FD` or `--resume FD` behind it.
+"""
+
+import os
+import sys
+
+import msgspec
+
+from childproc import worker
+from ipc.ring_dir import create_ring_dir, forget_session
+from ipc.ring_file import create_ring
+from supervisor.keeper import reexec
+from supervisor.keeper.keeper import Collaborators, Keeper, KeeperConfig, first_state, load_state
+from supervisor.keeper.services import ServiceSpec
+
+COLLABORATORS = Collaborators(worker.run, create_ring, forget_session)
+_ROUTER = "supervisor.router_service"
+
+
+class Installation(msgspec.Struct, frozen=True):
+    """Where a fleet lives, and what decides for it."""
+
+    ring_dir: str
+    runtime_dir: str
+    supervisor_entry: str
+    supervisor_args: tuple[str, ...] = ()
+
+
+def keeper_config(installation: Installation) -> KeeperConfig:
+    module = installation.supervisor_entry.partition(":")[0]
+    services = (
+        ServiceSpec("supervisor", installation.supervisor_entry, installation.supervisor_args, decides=True),
+        ServiceSpec("router", f"{_ROUTER}:run", (installation.ring_dir, installation.runtime_dir)),
+    )
+    command = (sys.executable, "-m", "supervisor.keeper.process", msgspec.json.encode(installation).decode())
+    return KeeperConfig(installation.ring_dir, installation.runtime_dir, services, (module, _ROUTER), command)
+
+
+def run(installation: Installation) -> int:
+    """Until the supervisor asks for the end; gives the exit code that it asked for."""
+    create_ring_dir(installation.ring_dir)
+    os.makedirs(f"{installation.runtime_dir}/w", mode=0o700, exist_ok=True)
+    return Keeper(first_state(keeper_config(installation)), COLLABORATORS).run()
+
+
+def main(argv: list[str]) -> int:
+    match argv:
+        case [_, _, reexec.DRY, memory]:
+            load_state(int(memory))
+            return 0
+        case [_, _, reexec.RESUME, memory]:
+            return Keeper(load_state(int(memory)), COLLABORATORS).run()
+        case [_, installation]:
+            return run(msgspec.json.decode(installation, type=Installation))
+        case _:
+            sys.stderr.write(f"usage: python -m supervisor.keeper.process INSTALLATION, not {argv[1:]}\n")
+            return 2
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv))
