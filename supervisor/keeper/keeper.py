@@ -38,11 +38,14 @@ from supervisor.keeper.messages import (
     Event,
     Forget,
     GetTable,
+    ProgramExited,
     Reexec,
     Refused,
     Shutdown,
     Signal,
+    SignalReceived,
     Start,
+    StartFailed,
     TableReport,
     Welcome,
 )
@@ -215,11 +218,19 @@ class Keeper:
 
     def _acknowledge(self, seq: int) -> None:
         try:
-            session = self._table.acknowledge(seq)
+            report = self._table.acknowledge(seq)
         except NotPossibleError as lie:
             raise LyingPeerError(str(lie)) from lie
-        if session:
-            self._epochs.settle(session)
+        match report:
+            case SignalReceived(signum=signum):
+                if again := self._table.signal_again(signum):
+                    self._link.tell(again)
+            case ProgramExited(session=name) | StartFailed(session=name):
+                self._epochs.settle(self._table.session(name))
+            case None:
+                pass  # by the last supervisor too
+            case _:
+                assert_never(report)
 
     def _perform(self, request: Asked) -> None:
         match request:

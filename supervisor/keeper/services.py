@@ -170,7 +170,8 @@ class Services:
             return
         except ConnectionResetError:
             message = b""
-        if message[:1] == READY and _is_child(pid := int(message[1:])):
+        wanted = service.spec.name not in self._ending  # else it ends without its G
+        if wanted and message[:1] == READY and _is_child(pid := int(message[1:])):
             self._release(service, pid, channel)
         else:
             if channel:

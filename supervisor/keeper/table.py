@@ -96,6 +96,7 @@ class Session(Struct):
 class Table(Struct):
     sessions: dict[str, Session] = field(default_factory=dict)
     reports: dict[int, Report] = field(default_factory=dict)  # in order of their numbers
+    came_again: set[int] = field(default_factory=set)  # signals, since their report that waits
     last_seq: int = 0
 
     def create(self, name: str, ring: RingSpec) -> bool:
@@ -151,24 +152,29 @@ class Table(Struct):
         )
 
     def signal_received(self, signum: int) -> Report | None:
-        """None if the same signal waits already."""
+        """None while the same signal waits already. That one may have been acted on: it is told again then."""
         if any(isinstance(report, SignalReceived) and report.signum == signum for report in self.reports.values()):
+            self.came_again.add(signum)
             return None
         report = SignalReceived(self._next_seq(), signum)
         self.reports[report.seq] = report
         return report
 
-    def acknowledge(self, seq: int) -> Session | None:
-        """The session whose epoch may be over now."""
+    def acknowledge(self, seq: int) -> Report | None:
+        """What was acknowledged just now."""
         if seq > self.last_seq:
             raise NotPossibleError(f"report {seq} was never sent, the last one was {self.last_seq}")
         report = self.reports.pop(seq, None)
-        if report is None or isinstance(report, SignalReceived):
+        if isinstance(report, ProgramExited | StartFailed) and (run := self.sessions[report.session].run):
+            run.report = 0
+        return report
+
+    def signal_again(self, signum: int) -> Report | None:
+        """What came while its report waited to be acknowledged."""
+        if signum not in self.came_again:
             return None
-        session = self.sessions[report.session]
-        if session.run:
-            session.run.report = 0
-        return session
+        self.came_again.remove(signum)
+        return self.signal_received(signum)
 
     def _next_seq(self) -> int:
         self.last_seq += 1

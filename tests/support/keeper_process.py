@@ -34,6 +34,7 @@ class Options(msgspec.Struct):
     start_max_s: float = 30.0
     uid: int = 0  # become this user once everything is imported: the interpreter may live where only root looks
     preload: tuple[str, ...] = ("tests.support.stand_in_services",)
+    pythonpath: str = ""
 
 
 def read(path: str) -> str:
@@ -122,6 +123,8 @@ def config(options: Options) -> KeeperConfig:
 
 def main() -> int:
     options = msgspec.json.decode(sys.argv[1], type=Options)
+    if options.pythonpath:
+        sys.path.insert(0, options.pythonpath)
     if options.uid:
         os.setgroups([])
         os.setgid(options.uid)
