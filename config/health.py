@@ -78,12 +78,12 @@ class HttpCheck(HealthCheck, frozen=True, kw_only=True, tag="http"):
         tuple[int, ...],
         Key(ListOf(count(100, 599)), LIVE, "answers that are healthy; none named: 200 to 399"),
     ] = ()
-    body: Annotated[str, Key(REGEX, LIVE, "regular expression that the answer must match; empty: any")] = ""
+    body: Annotated[str | None, Key(REGEX, LIVE, "regular expression that the answer must match; none: any")] = None
 
 
 class OutputCheck(HealthCheck, frozen=True, kw_only=True, tag="output"):
-    match: Annotated[str, Key(REGEX, LIVE, "regular expression that must appear in each interval")] = ""
-    unless: Annotated[str, Key(REGEX, LIVE, "regular expression that must not appear")] = ""
+    match: Annotated[str | None, Key(REGEX, LIVE, "regular expression that must appear in each interval")] = None
+    unless: Annotated[str | None, Key(REGEX, LIVE, "regular expression that must not appear")] = None
 
 
 class SilenceCheck(HealthCheck, frozen=True, kw_only=True, tag="silence"):
