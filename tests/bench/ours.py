@@ -6,12 +6,13 @@ processes). Roles in `Fleet.pids` that the tables know by name: "router", "worke
 
 from tests.bench.channel import Transport
 from tests.bench.fleet import Fleet
+from tests.bench.our_fleet import OurFleet
 
 NAME = "ringvisor"
 
 
 def fleet() -> Fleet | None:
-    return None
+    return OurFleet()
 
 
 def transport() -> Transport | None:

@@ -4,6 +4,7 @@ import ctypes
 import os
 import select
 from collections.abc import Callable
+from typing import Self
 
 _IN_MODIFY, _IN_CREATE, _IN_MOVED_TO, _IN_DELETE = 0x2, 0x100, 0x80, 0x200
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -18,7 +19,7 @@ class Changes:
         if _libc.inotify_add_watch(self._fd, os.fsencode(directory), mask) < 0:
             raise OSError(ctypes.get_errno(), f"inotify_add_watch {directory}")
 
-    def __enter__(self) -> "Changes":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,0 +1,140 @@
+"""A kill storm over the real data plane: `python -m tests.chaos.storm [--sessions 8] [--kills 500] [--seed N]`.
+
+Programs that keep their own books write as fast as they can, or at a steady rate; workers, router and supervisor are killed
+with SIGKILL at random moments, one or several at once; then the programs are told to stop, and the books are compared: bytes
+written against bytes logged, as bytes; each exit status, reported exactly once; no process, fd or file left.
+"""
+
+import argparse
+import os
+import random
+import select
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+
+from childproc.spec import Io, ProgramSpec
+from supervisor.keeper.messages import Exited, ProgramExited, Signal
+from tests.chaos.books import EXIT_CODE, balance, build_source
+from tests.support import leaks
+from tests.support.fleet import RunningFleet, running_fleet
+from tests.support.keeper import program
+
+_FORMS = ((Io.PTY, 0), (Io.PIPE, 0), (Io.PTY, 2000), (Io.PIPE, 500))
+
+
+class Storm:
+    def __init__(self, fleet: RunningFleet, work_dir: str, sessions: int, seed: int) -> None:
+        self._fleet = fleet
+        self._dir = work_dir
+        self._source = build_source(work_dir)
+        self._random = random.Random(seed)
+        self._sessions = [f"s{number}" for number in range(sessions)]
+        self.kills: Counter[str] = Counter()
+
+    def start(self) -> None:
+        for number, session in enumerate(self._sessions):
+            io, per_second = _FORMS[number % len(_FORMS)]
+            self._fleet.start(session, self._program(session, io, per_second))
+
+    def _program(self, session: str, io: Io, per_second: int) -> ProgramSpec:
+        rate = [str(per_second)] if per_second else []
+        return program(self._source, "write", f"{self._dir}/{session}.ledger", *rate, io=io)
+
+    def rage(self, kills: int, longest_pause_s: float) -> None:
+        while self.kills.total() < kills:
+            self._pause(self._random.uniform(0, longest_pause_s))
+            for victim in self._victims():
+                self._kill(victim)
+
+    def _pause(self, pause_s: float) -> None:
+        """Until then, or until the keeper has something to say, which only means that time goes on."""
+        select.select([], [], [], pause_s)
+
+    def _victims(self) -> list[str]:
+        match self._random.choices(("worker", "router", "supervisor", "all"), (60, 30, 6, 4))[0]:
+            case "all":
+                return ["worker", "worker", "router", "supervisor"]
+            case one:
+                return [one]
+
+    def _kill(self, victim: str) -> None:
+        match victim:
+            case "worker":
+                pid = self._fleet.worker_pid(self._random.choice(self._sessions))
+            case "router":
+                pid = self._fleet.service_pid("router")
+            case _:
+                pid = self._fleet.supervisor.pid
+        if not pid:
+            return  # between two lives
+        os.kill(pid, signal.SIGKILL)
+        self.kills[victim] += 1
+        if victim == "supervisor":
+            self._fleet.replace_supervisor()
+            self._fleet.supervisor.hello()
+
+    def settle(self) -> bool:
+        """Stop every program and compare the books."""
+        supervisor = self._fleet.supervisor
+        for session in self._sessions:
+            supervisor.ask(Signal, session, 1, signal.SIGTERM)
+        holds = True
+        for session in self._sessions:
+            end = self._fleet.wait_end(session)
+            if end.status != Exited(EXIT_CODE):
+                print(f"{session}: ended with {end.status}, not {EXIT_CODE}")
+                holds = False
+        twice = [message for message in supervisor.unread if isinstance(message, ProgramExited)]
+        if twice:
+            print(f"reported more than once: {twice}")
+        return self._compare() and holds and not twice
+
+    def _compare(self) -> bool:
+        holds = True
+        for session in self._sessions:
+            ledger = f"{self._dir}/{session}.ledger"
+            with open(ledger) as file:
+                self._fleet.wait_logged(session, int(file.read()) * 64)
+            books = balance(self._source, ledger, self._fleet.log_dir, session)
+            print(books)
+            holds &= books.holds
+        return holds
+
+
+def run(sessions: int, kills: int, seed: int, longest_pause_s: float, work_dir: str) -> bool:
+    shm_dir = f"{leaks.SHARED_MEMORY}/ringvisor-storm-{os.getpid()}"
+    os.mkdir(shm_dir, 0o700)
+    log_dir = f"{work_dir}/logs"
+    os.mkdir(log_dir)
+    try:
+        with running_fleet(shm_dir, log_dir) as fleet:
+            storm = Storm(fleet, work_dir, sessions, seed)
+            storm.start()
+            began_s = time.monotonic()
+            storm.rage(kills, longest_pause_s)
+            print(f"{dict(storm.kills)} kills in {time.monotonic() - began_s:.1f} s, seed {seed}")
+            return storm.settle()
+    finally:
+        shutil.rmtree(shm_dir)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.storm", description=__doc__.splitlines()[0])
+    parser.add_argument("--sessions", type=int, default=8)
+    parser.add_argument("--kills", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    parser.add_argument("--pause", type=float, default=0.05, help="the longest pause between two kills, in seconds")
+    wanted = parser.parse_args()
+    leaks.become_subreaper()
+    with tempfile.TemporaryDirectory(prefix="ringvisor-storm-") as work_dir:
+        holds = run(wanted.sessions, wanted.kills, wanted.seed, wanted.pause, work_dir)
+    print("the books balance" if holds else f"THE BOOKS DO NOT BALANCE: again with --seed {wanted.seed}")
+    return 0 if holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
