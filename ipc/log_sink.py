@@ -200,6 +200,7 @@ class LogSink:
         part = self._intact_part(now)
         if end.epoch == part.epoch and end.offset < part.offset:
             part.refute(end.offset, now.wall_ns)
+            self._check(now)  # the ring will not say it again
         elif end > part.position:
             part.skip_to(end, now.wall_ns)
         elif end == part.position:

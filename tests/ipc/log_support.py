@@ -30,6 +30,7 @@ class CrashingKernel(Kernel):
 
     def __init__(self, dies_at: int | None, *, torn: bool = False) -> None:
         self.calls = 0
+        self.settled = 0  # bytes that the test saw settled before the end
         self._dies_at = dies_at
         self._torn = torn
         self._fds: set[int] = set()

@@ -12,15 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ipc.log_kernel import Kernel
 from ipc.log_sink import LogSink
 from tests.ipc.log_support import (
+    LOG,
     Crash,
     CrashingKernel,
     assert_holds,
     at,
     contents,
     gaps_of,
+    kill,
     no_sink_left_open,  # noqa: F401 - a fixture
     open_sink,
     report_of,
@@ -258,6 +259,53 @@ def test_any_history_with_any_deaths_ends_with_exactly_its_bytes(steps, deaths):
                 assert_holds(directory, step.epoch, step.start, step.end)
 
 
+def _append_foreign(log: Path) -> None:
+    with log.open("ab") as file:
+        file.write(b"hello\n")
+
+
+def _cut(log: Path) -> None:
+    os.truncate(log, 300)
+
+
+@pytest.mark.parametrize("meddle", [_append_foreign, _cut])
+@pytest.mark.parametrize("running", [True, False], ids=["while-running", "while-dead"])
+def test_killed_while_it_finds_that_somebody_meddled(tmp_path, meddle, running):
+    """What it found is stated before it writes on, or found again."""
+    for dies_at in range(1, 60):
+        directory = tmp_path / str(dies_at)
+        directory.mkdir()
+        kernel = CrashingKernel(dies_at + 1000 if running else dies_at)
+        with contextlib.suppress(Crash):
+            sink = open_sink(directory, kernel=kernel if running else None)
+            sink.append(1, 0, [memoryview(stream(1, 0, 1_000))], at(0))
+            sink.tick(at(2))
+            sink.append(1, 1_000, [memoryview(stream(1, 1_000, 1_500))], at(3))
+            if not running:
+                kill(sink)
+            meddle(directory / LOG)
+            if running:
+                kernel.calls = 1000
+            else:
+                sink = open_sink(directory, kernel=kernel)
+            for start in (1_500, 2_000):
+                sink.append(1, start, [memoryview(stream(1, start, start + 500))], at(4))
+        kernel.bury()
+        heir = open_sink(directory, 10)
+        for start in (1_500, 2_000, 2_500):
+            heir.append(1, start, [memoryview(stream(1, start, start + 500))], at(11))
+        heir.close(at(12))
+        report = report_of(directory)
+        there = contents(directory)
+        assert report.problems == []
+        if meddle is _cut:
+            assert there == stream(1, 0, 300) + stream(1, 1_500, 3_000)
+        else:
+            assert there == stream(1, 0, 1_500) + b"hello\n" + stream(1, 1_500, 3_000)
+            assert (report.foreign_bytes, report.gaps) == (6, [])
+        assert report.count + sum(gap.end - gap.start for gap in report.gaps) == 3_000
+
+
 def test_clear_killed_at_any_call_keeps_the_position(tmp_path):
     """Killed while clearing, the stream goes on exactly where it was; what was cut is a stated gap."""
     kernel = CrashingKernel(None)
@@ -271,6 +319,7 @@ def test_clear_killed_at_any_call_keeps_the_position(tmp_path):
             _write_and_clear(directory, mortal)
         mortal.bury()
         sink = open_sink(directory, 5)
+        assert not mortal.settled or sink.position >= (1, mortal.settled)
         assert sink.append(1, 0, [memoryview(stream(1, 0, 3_000))], at(5)) == 3_000
         sink.close(at(6))
         report = report_of(directory)
@@ -281,9 +330,9 @@ def test_clear_killed_at_any_call_keeps_the_position(tmp_path):
         assert tail == stream(1, 3_000 - len(tail), 3_000)
 
 
-def _write_and_clear(directory: Path, kernel: Kernel) -> None:
+def _write_and_clear(directory: Path, kernel: CrashingKernel) -> None:
     sink = open_sink(directory, kernel=kernel)
-    sink.append(1, 0, [memoryview(stream(1, 0, 1_000))], at(0))
+    kernel.settled = sink.append(1, 0, [memoryview(stream(1, 0, 1_000))], at(0))
     sink.clear(at(1))
     sink.append(1, 1_000, [memoryview(stream(1, 1_000, 2_000))], at(2))
     sink.close(at(3))

@@ -180,6 +180,18 @@ def test_log_and_index_deleted_while_running(tmp_path):
     assert [(e.epoch, e.first, e.end) for e in report.epochs] == [(1, 100_000, 100_500)]
 
 
+def test_the_current_part_deleted_with_its_index_is_found(tmp_path):
+    """Rotated parts tell: the log does not go on where they end."""
+    sink = written(tmp_path, 1000)
+    sink.rotate(at(0))
+    put(sink, 1, 1000, 2000)
+    (tmp_path / LOG).unlink()
+    (tmp_path / f"{LOG}.idx").unlink()
+    put(sink, 1, 2000, 3000, second=1)
+    sink.close(at(2))
+    assert "the part before it ends at epoch 1, offset 1000" in report_of(tmp_path).problems[0].what
+
+
 @pytest.mark.parametrize("vanish", [os.unlink, lambda path: os.truncate(path, 0), lambda path: os.truncate(path, 60)])
 def test_the_index_vanishes_while_running(tmp_path, vanish):
     """A new one is begun; not a byte is lost or doubled."""
