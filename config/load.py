@@ -39,7 +39,7 @@ def find_config(named: str | None, around: Surroundings) -> str:
     """The absolute path of `-c`, else $RINGVISOR_CONFIG, else the first of the usual places. Raises ConfigErrors."""
     named = named or around.env.get("RINGVISOR_CONFIG")
     if named:
-        return os.path.join(around.cwd, named)
+        return os.path.normpath(os.path.join(around.cwd, named))
     candidates = config_candidates(around)
     found = next((path for path in candidates if os.path.exists(path)), None)
     if found is None:
@@ -94,7 +94,7 @@ class _Reader:
     def read_fleet(self, path: str, also: Sequence[str]) -> Iterator[Node]:
         yield from self._read_with_includes(path, [])
         for extra in also:
-            yield from self._read_with_includes(extra, [])
+            yield from self._read_with_includes(os.path.normpath(os.path.join(self._around.cwd, extra)), [])
 
     def read_fleet_table(self, path: str) -> Node | None:
         """A root that has [fleet], whatever else the file holds."""

@@ -24,7 +24,7 @@ def test_search_order(tmp_path: Path) -> None:
     assert find_config(None, places) == f"{here}/ringvisor.toml"
     with_env = Surroundings(env={"RINGVISOR_CONFIG": "/x/y.toml"}, home=str(home), uid=1000, cwd=str(here))
     assert find_config(None, with_env) == "/x/y.toml"
-    assert find_config("other.toml", with_env) == f"{here}/other.toml"
+    assert find_config("./other.toml", with_env) == f"{here}/other.toml"
 
 
 def test_unreadable_files(tmp_path: Path) -> None:
@@ -181,6 +181,13 @@ def test_hosts(tmp_path: Path) -> None:
     (warning,) = loaded.warnings
     assert warning.key == "session.s.hosts"
     assert str(warning).endswith('"db2" is looked up in ssh_config; did you mean "db1"?')
+
+
+def test_credentials_that_are_none(tmp_path: Path) -> None:
+    """Switched off is not offered."""
+    text = '[host.h]\nagent = false\ncertificate = []\nkey = "k"\n[host.bare]\n'
+    hosts = load_text(tmp_path, text).fleet.hosts
+    assert (hosts["h"].credentials, hosts["bare"].credentials) == (("key",), ())
 
 
 def test_ssh_without_a_terminal(tmp_path: Path) -> None:
