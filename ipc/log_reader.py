@@ -61,6 +61,7 @@ class Part:
     index: Index | None
     open: Callable[[], IO[bytes] | None]  # the log's bytes; None: there is no such file
     current: bool
+    size_bytes: int = 0  # of the current part, before its index was read: which so has all Anchors about these bytes
 
     def history(self) -> History:
         return history_of(self.index.records if self.index is not None else ())
@@ -121,19 +122,20 @@ class LogSnapshot:
     def _consistent(self) -> tuple[_State, list[Part]]:
         for _ in range(_ATTEMPTS):
             state = self._look()
-            index = self._index(index_name(self._log))
             fd = self._open(self._log)
+            size_bytes = os.fstat(fd).st_size if fd is not None else 0
+            index = self._index(index_name(self._log))
             parts = [self._rotated(files) for files in dropwhile(_is_going, state.rotated)]
             if state == self._look():
-                return state, _joined(parts, self._current(index, fd))
+                return state, _joined(parts, self._current(index, fd, size_bytes))
         raise LogMoved(f"{self._log} is rotated faster than it can be read")
 
-    def _current(self, index: Index | None, fd: int | None) -> Part | None:
+    def _current(self, index: Index | None, fd: int | None, size_bytes: int) -> Part | None:
         unborn = index is None or (index.header is None and index.is_tiny)
         if unborn and (fd is None or (index is not None and not os.fstat(fd).st_size)):
             return None  # its writer has not come further yet, or was killed before it did
         number = index.header.part if index is not None and index.header is not None else None
-        return Part(number, self._log, index, lambda: _duplicate(fd), current=True)
+        return Part(number, self._log, index, lambda: _duplicate(fd), True, size_bytes)
 
     def _rotated(self, files: PartFiles) -> Part:
         index = self._index(files.index) if files.index is not None else None
@@ -246,10 +248,7 @@ def _locate(parts: list[Part], since: Position) -> Place | None:
 def _blocks_with_tail(part: Part) -> list[Block]:
     history = part.history()
     if part.current and not history.closed:
-        file = part.open()
-        if file is not None:
-            with file:
-                history.add_tail(size_of(file))
+        history.add_tail(part.size_bytes)
     return history.blocks
 
 

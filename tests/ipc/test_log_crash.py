@@ -132,8 +132,9 @@ def calls_of_story() -> int:
         return kernel.calls
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("torn", [False, True], ids=["before-the-call", "torn"])
-@pytest.mark.parametrize("rewind", [0, 1, 3])
+@pytest.mark.parametrize("rewind", [0, 3])
 def test_killed_at_any_system_call_no_byte_is_lost_or_doubled(tmp_path, torn, rewind):
     """Whatever call the writer dies at, its successor ends with the same bytes and a sound index."""
     last = calls_of_story()
@@ -148,6 +149,7 @@ def test_killed_at_any_system_call_no_byte_is_lost_or_doubled(tmp_path, torn, re
         assert_balanced(directory, STORY, STORY_GAPS)
 
 
+@pytest.mark.slow
 def test_what_a_dead_writer_left_is_a_sound_log_as_it_stands(tmp_path):
     """Before anybody recovers it: the books balance at every instruction."""
     for dies_at in range(2, calls_of_story() + 1):
@@ -163,6 +165,7 @@ def test_what_a_dead_writer_left_is_a_sound_log_as_it_stands(tmp_path):
         assert gaps_of(directory) == STORY_GAPS[: len(report.gaps)]
 
 
+@pytest.mark.slow
 def test_killed_again_while_it_recovers(tmp_path):
     """Recovery is as safe as writing: it may die at each of its calls, too."""
     for dies_at in range(5, calls_of_story(), 7):
@@ -240,6 +243,7 @@ def losses(steps: Sequence[Run | str]) -> list[tuple[int, int, int, str]]:
     return gaps
 
 
+@pytest.mark.slow
 @given(
     steps=stories(),
     deaths=st.lists(st.tuples(st.integers(1, 120), st.booleans(), st.integers(0, 3)), max_size=5),
@@ -268,6 +272,7 @@ def _cut(log: Path) -> None:
     os.truncate(log, 300)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("meddle", [_append_foreign, _cut])
 @pytest.mark.parametrize("running", [True, False], ids=["while-running", "while-dead"])
 def test_killed_while_it_finds_that_somebody_meddled(tmp_path, meddle, running):
