@@ -1,15 +1,12 @@
 import json
-import re
 import tomllib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from config.example import EXAMPLE
 from config.schema import fleet_schema
-from tests.config.support import load_text
 from tests.config.test_surface import SURFACE
 
 jsonschema = pytest.importorskip("jsonschema")
@@ -81,22 +78,3 @@ def test_every_key_says_what_it_is_and_how_it_is_applied() -> None:
             continue
         assert item["x-applied"] in {"live", "next_start", "restart"}
         assert item["description"].endswith(f"(applied: {item['x-applied']})")
-
-
-def test_example_loads(tmp_path: Path) -> None:
-    """What `ringvisord init` writes runs as it is."""
-    loaded = load_text(tmp_path, EXAMPLE)
-    assert loaded.warnings == ()
-    assert set(loaded.fleet.sessions) == {"shell", "ticker-0", "ticker-1", "ticker-2"}
-
-
-def test_example_with_all_its_comments_taken_away(tmp_path: Path) -> None:
-    """Each commented line of the example is right as well, in its place."""
-    lines = [line.removeprefix("# ") if is_commented_key(line) else line for line in EXAMPLE.splitlines()]
-    text = "\n".join(line for line in lines if not line.startswith(("user =", "env = { TICKER")))
-    loaded = load_text(tmp_path, text, {".env": "A=1\n", "secrets/token": "x", "conf.d/x.toml": ""})
-    assert {"db-shell"} < set(loaded.fleet.sessions)
-
-
-def is_commented_key(line: str) -> bool:
-    return re.match(r"# ([a-z_]+ = |\[)", line) is not None
