@@ -18,6 +18,7 @@ class Bell:
     __slots__ = ("fd",)
 
     def __init__(self, path: str) -> None:
+        self.fd = -1
         self.fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
 
     def fileno(self) -> int:
@@ -34,7 +35,12 @@ class Bell:
                 pass
 
     def close(self) -> None:
-        os.close(self.fd)
+        """Also once nobody has this object any more: who let go of a ring need not know its bell."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    __del__ = close
 
 
 def make_bell(path: str) -> None:
