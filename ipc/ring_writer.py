@@ -206,9 +206,9 @@ class RingWriter:
         self._fill(kind, payload)
         return True
 
-    def begin_epoch(self, epoch: int, payload: bytes) -> bool:
-        """Offsets start again at 0; seq goes on. False: no room."""
-        if not self._has_room(len(payload), force=True):
+    def begin_epoch(self, epoch: int, payload: bytes, *, force: bool = False) -> bool:
+        """Offsets start again at 0; seq goes on. False: no room, as with `put`."""
+        if not self._has_room(len(payload), force=force):
             return False
         self.epoch, self.out_offset, self.err_offset = epoch, 0, 0
         self._fill(Kind.BEGIN, payload)
