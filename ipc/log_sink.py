@@ -18,6 +18,7 @@ file while no router ran, they are his. The ring tells: it offers again what its
 differs from the file, the file's rest is foreign.
 """
 
+import errno
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -172,6 +173,8 @@ class LogSink:
 
     def _write(self, part: LogPart, views: Sequence[memoryview], now: Moment) -> int:
         written = part.write(views, now.wall_ns)
+        if not written:
+            raise OSError(errno.EIO, "the disk takes no bytes")  # a file's write of something is never nothing
         self.failure = None
         if self._copy is not None:
             self._copy.append(self._directory, self._user, cut(views, 0, written), now.wall_ns)
