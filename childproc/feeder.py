@@ -34,8 +34,8 @@ class Feeder:
     def take(self, chunk: Chunk) -> None:
         if self._terminal and self._interrupts(chunk, self._terminal):
             return
-        canonical = self._terminal is not None and self._terminal.is_canonical()
-        refusal = self._queue.offer(chunk, canonical=canonical) if self._is_open() else Refusal.CLOSED
+        line_ends = self._terminal.line_ends() if self._terminal else None
+        refusal = self._queue.offer(chunk, line_ends) if self._is_open() else Refusal.CLOSED
         if refusal is None:
             self.feed()
         else:
@@ -46,17 +46,18 @@ class Feeder:
         """End of file, behind what is queued."""
         data = self._terminal.end_of_file() if self._terminal else b""
         self.take(Chunk(client, request, data))
-        if self._terminal is None:
-            self._closing = True
-            self.feed()
+        self._closing = self._terminal is None
+
+    def close_if_done(self) -> None:
+        """Only when nobody polls it any more: the poll would go on with it, since the keeper has a copy."""
+        if self._closing and not self._queue and self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
     def feed(self) -> None:
         """As much of the queue as the program's side takes now."""
         while self._queue and self._feed_head():
             pass
-        if self._closing and not self._queue and self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
 
     def _feed_head(self) -> bool:
         q = self._writer.memory.q
@@ -67,9 +68,10 @@ class Feeder:
         except BlockingIOError:
             q[at.W_INPUT_ARMED] = 0
             return False
-        except OSError:  # EPIPE, EIO: nobody will ever read it
+        except OSError:  # EPIPE, EIO: nobody reads it, though a terminal may be opened again
             q[at.W_INPUT_ARMED] = 0
-            self._give_up()
+            self.discard()
+            self._closing = self._terminal is None
             return False
         q[at.W_INPUT_OFFSET] += count
         q[at.W_INPUT_ARMED] = 0
@@ -78,23 +80,20 @@ class Feeder:
             self._port.answer(done.client, Written(done.id, q[at.W_INPUT_OFFSET]))
         return True
 
-    def _is_open(self) -> bool:
-        return self._fd >= 0 and not self._closing
-
-    def _give_up(self) -> None:
-        self._sweep()
-        self._closing = self._terminal is None
-
-    def _sweep(self) -> None:
+    def discard(self) -> None:
+        """What is queued will never go in, and its senders are told."""
         for chunk in self._queue.discard():
             self._port.answer(chunk.client, Discarded(chunk.id))
+
+    def _is_open(self) -> bool:
+        return self._fd >= 0 and not self._closing
 
     def _interrupts(self, chunk: Chunk, terminal: Terminal) -> bool:
         """A Ctrl-C does not queue behind what the program leaves unread."""
         number = terminal.signal_for(chunk.data)
         if number is None or not (self._queue or terminal.is_stuck()):
             return False
-        self._sweep()
+        self.discard()
         terminal.interrupt(number)
         self._port.answer(chunk.client, Written(chunk.id, self._writer.memory.q[at.W_INPUT_OFFSET]))
         return True

@@ -1,12 +1,15 @@
 """The worker's socket: clients come and go, and say what the program should read.
 
 Never blocks: a client that does not take its answers is dropped, one that breaks the protocol is told why and
-dropped.
+dropped, one that never said hello makes place for the next. Clients have numbers of their own: that of an fd soon
+belongs to somebody else, whom the answers to what is still queued do not concern.
 """
 
+import itertools
 import select
 import socket
 from collections.abc import Callable
+from typing import NamedTuple
 
 from ipc.errors import ProtocolError
 from ipc.unix_socket import MAX_PACKET_BYTES, is_ours, listen_seqpacket
@@ -26,14 +29,27 @@ from ipc.worker_messages import (
 MAX_CLIENTS = 64
 
 
+class Request(NamedTuple):
+    client: int
+    message: Input | CloseInput | Resize
+
+
+class _Client:
+    def __init__(self, sock: socket.socket, number: int) -> None:
+        self.socket = sock
+        self.number = number
+        self.greeted = False
+
+
 class InputPort:
     """`poll` is the worker's; fds of clients come and go in it."""
 
     def __init__(self, path: str, poll: select.epoll) -> None:
         self._poll = poll
         self._socket = listen_seqpacket(path)
-        self._clients: dict[int, socket.socket] = {}
-        self._greeted: set[int] = set()
+        self._numbers = itertools.count()
+        self._by_fd: dict[int, _Client] = {}
+        self._by_number: dict[int, _Client] = {}
         poll.register(self._socket, select.EPOLLIN)
 
     @property
@@ -41,70 +57,83 @@ class InputPort:
         return self._socket.fileno()
 
     def has(self, fd: int) -> bool:
-        return fd in self._clients
+        return fd in self._by_fd
 
     def accept(self) -> None:
         try:
-            client, _ = self._socket.accept()
+            sock, _ = self._socket.accept()
         except OSError:
             return
-        client.setblocking(False)
-        if len(self._clients) >= MAX_CLIENTS or not is_ours(client):
-            reason = "not permitted" if len(self._clients) < MAX_CLIENTS else f"more than {MAX_CLIENTS} clients"
-            _try_send(client, Goodbye(reason))
-            client.close()
+        sock.setblocking(False)
+        if refusal := self._refusal(sock):
+            _try_send(sock, Goodbye(refusal))
+            sock.close()
             return
-        self._clients[client.fileno()] = client
-        self._poll.register(client, select.EPOLLIN)
+        client = _Client(sock, next(self._numbers))
+        self._by_fd[sock.fileno()] = self._by_number[client.number] = client
+        self._poll.register(sock, select.EPOLLIN)
 
-    def receive(self, fd: int, greeting: Callable[[], Greeting]) -> Input | CloseInput | Resize | None:
+    def _refusal(self, sock: socket.socket) -> str | None:
+        if not is_ours(sock):
+            return "not permitted"
+        if len(self._by_fd) < MAX_CLIENTS:
+            return None
+        silent = next((client for client in self._by_fd.values() if not client.greeted), None)
+        if silent is None:
+            return f"more than {MAX_CLIENTS} clients"
+        self._expel(silent, "others are waiting, and this client never said hello")
+        return None
+
+    def receive(self, fd: int, greeting: Callable[[], Greeting]) -> Request | None:
         """One message of this client that the worker has to act on."""
+        client = self._by_fd[fd]
         try:
-            packet = self._clients[fd].recv(MAX_PACKET_BYTES)
+            packet = client.socket.recv(MAX_PACKET_BYTES)
         except BlockingIOError:
             return None
         except OSError:
             packet = b""
         if not packet:
-            self._drop(fd)
+            self._drop(client)
             return None
         try:
-            message = decode_to_worker(packet)
-            if isinstance(message, Hello):
-                self._greet(fd, message, greeting)
-                return None
+            return self._understood(client, packet, greeting)
         except ProtocolError as error:
-            self._expel(fd, str(error))
+            self._expel(client, str(error))
             return None
-        if fd not in self._greeted:
-            self._expel(fd, "the first message must be hello")
-            return None
-        return message
 
-    def _greet(self, fd: int, hello: Hello, greeting: Callable[[], Greeting]) -> None:
+    def _understood(self, client: _Client, packet: bytes, greeting: Callable[[], Greeting]) -> Request | None:
+        message = decode_to_worker(packet)
+        if isinstance(message, Hello):
+            self._greet(client, message, greeting)
+            return None
+        if not client.greeted:
+            raise ProtocolError("the first message must be hello")
+        return Request(client.number, message)
+
+    def _greet(self, client: _Client, hello: Hello, greeting: Callable[[], Greeting]) -> None:
         if hello.version != VERSION:
             raise ProtocolError(f"protocol version {hello.version}, this worker speaks {VERSION}")
-        self._greeted.add(fd)
-        self.answer(fd, greeting())
+        client.greeted = True
+        self.answer(client.number, greeting())
 
-    def answer(self, fd: int, message: FromWorker) -> None:
-        client = self._clients.get(fd)
-        if client is not None and not _try_send(client, message):
-            self._drop(fd)
+    def answer(self, number: int, message: FromWorker) -> None:
+        client = self._by_number.get(number)
+        if client is not None and not _try_send(client.socket, message):
+            self._drop(client)
 
-    def _expel(self, fd: int, reason: str) -> None:
-        _try_send(self._clients[fd], Goodbye(reason))
-        self._drop(fd)
+    def _expel(self, client: _Client, reason: str) -> None:
+        _try_send(client.socket, Goodbye(reason))
+        self._drop(client)
 
-    def _drop(self, fd: int) -> None:
-        client = self._clients.pop(fd)
-        self._greeted.discard(fd)
-        self._poll.unregister(fd)
-        client.close()
+    def _drop(self, client: _Client) -> None:
+        del self._by_fd[client.socket.fileno()], self._by_number[client.number]
+        self._poll.unregister(client.socket)
+        client.socket.close()
 
     def close(self) -> None:
-        for fd in list(self._clients):
-            self._drop(fd)
+        for client in list(self._by_fd.values()):
+            self._drop(client)
         self._socket.close()
 
 

@@ -4,6 +4,7 @@ A terminal in canonical mode cuts a line at 4095 bytes without a word; such a li
 that is being assembled is followed over several inputs, as far as one can from outside: by its ends.
 """
 
+import functools
 import re
 from collections import deque
 from typing import NamedTuple
@@ -11,8 +12,7 @@ from typing import NamedTuple
 from ipc.worker_messages import Refusal
 
 CANONICAL_LINE_BYTES = 4095
-# Newline and return end a line, end-of-file pushes it, kill, interrupt and quit throw it away.
-_LINE_END = re.compile(rb"[\n\r\x04\x15\x03\x1c]")
+CHUNKS_MAX = 4096  # inputs of a byte cost memory too
 
 
 class Chunk(NamedTuple):
@@ -34,12 +34,13 @@ class InputQueue:
     def __bool__(self) -> bool:
         return bool(self._chunks)
 
-    def offer(self, chunk: Chunk, *, canonical: bool) -> Refusal | None:
-        if self.queued_bytes + len(chunk.data) > self.limit_bytes:
+    def offer(self, chunk: Chunk, line_ends: bytes | None) -> Refusal | None:
+        """`line_ends`: the characters that end or throw away a line; None where lines may be of any length."""
+        if self.queued_bytes + len(chunk.data) > self.limit_bytes or len(self._chunks) >= CHUNKS_MAX:
             return Refusal.FULL
         rest = 0
-        if canonical:
-            longest, rest = _lines(chunk.data, self._line_bytes)
+        if line_ends is not None:
+            longest, rest = _lines(chunk.data, self._line_bytes, line_ends)
             if longest > CANONICAL_LINE_BYTES:
                 return Refusal.LINE_TOO_LONG
         self._line_bytes = rest
@@ -67,8 +68,13 @@ class InputQueue:
         return swept
 
 
-def _lines(data: bytes, begun_bytes: int) -> tuple[int, int]:
+def _lines(data: bytes, begun_bytes: int, line_ends: bytes) -> tuple[int, int]:
     """The longest line that this makes, and how long the unfinished one is at its end."""
-    lengths = [len(line) for line in _LINE_END.split(data)]
+    lengths = [len(line) for line in _splitter(line_ends).split(data)]
     lengths[0] += begun_bytes
     return max(lengths), lengths[-1]
+
+
+@functools.lru_cache(maxsize=8)
+def _splitter(line_ends: bytes) -> re.Pattern[bytes]:
+    return re.compile(b"[" + re.escape(line_ends) + b"]")

@@ -1,7 +1,7 @@
 """The output half of a worker: sources into the ring, and what happens when the ring is full.
 
-Output has the floor: a busy source is pumped up to `_TURNS` windows before anybody else is looked at, some half a
-millisecond. A full ring takes the sources off the poll, so that the program's own writes block: that is the
+Output has the floor: a busy source is pumped up to `_TURNS` windows before anybody else is looked at, a few
+milliseconds at most. A full ring takes the sources off the poll, so that the program's own writes block: that is the
 back-pressure.
 """
 
@@ -14,18 +14,26 @@ from ipc import ring_layout as at
 from ipc.bell import Bell
 from ipc.ring_writer import RingWriter
 
+SHRINK_AFTER_S = 10.0
 _TURNS = 16
-_SHRINK_AFTER_S = 10.0
 
 
 class Output:
-    def __init__(self, sources: tuple[Source, ...], writer: RingWriter, bell: Bell, stall: StallClock) -> None:
+    def __init__(
+        self,
+        sources: tuple[Source, ...],
+        writer: RingWriter,
+        bell: Bell,
+        stall: StallClock,
+        shrink_after_s: float = SHRINK_AFTER_S,
+    ) -> None:
         self._sources = sources
         self._writer = writer
         self._bell = bell
         self._stall = stall
-        self._waiting = False
+        self._shrink_after_s = shrink_after_s
         self._active_s = time.monotonic()
+        self.waiting = False  # for room in the ring
 
     @property
     def is_open(self) -> bool:
@@ -33,7 +41,7 @@ class Output:
 
     def poll_masks(self) -> dict[int, int]:
         """A terminal that hung up would report it for ever: it is watched by edges."""
-        if self._waiting:
+        if self.waiting:
             return {}
         return {
             source.fd: select.EPOLLIN if source.open else select.EPOLLIN | select.EPOLLET
@@ -42,23 +50,29 @@ class Output:
         }
 
     def deadline_s(self) -> float | None:
-        if self._waiting:
+        if self.waiting:
             return self._stall.deadline_s
-        return self._active_s + _SHRINK_AFTER_S if self._is_large() else None
+        return self._active_s + self._shrink_after_s if self._is_large() else None
 
     def answer_bell(self) -> None:
         self._bell.hush()
         self._resume()
 
+    def read_to_the_last_byte(self) -> None:
+        """The leader is gone: from now on EMPTY is a proof."""
+        for source in self._sources:
+            source.doubt_short_reads()
+
     def pump(self, now_s: float) -> Pumped:
         """EMPTY once nothing is left anywhere for the moment."""
-        if self._waiting:
+        if self.waiting:
             if not self._stall.expired(now_s):
                 return Pumped.FULL
             self._resume()
         if self._stall.stalled:
             self._stall.look(self._writer.slowest_gate())
-        self._writer.stalled = self._stall.stalled
+        if self._stall.stalled is not self._writer.stalled:
+            self._note_stall(now_s)
         outcomes = [self._pump_source(source) for source in self._sources if not source.finished]
         if Pumped.FULL in outcomes:
             return self._hold_back(now_s)
@@ -79,20 +93,24 @@ class Output:
     def _hold_back(self, now_s: float) -> Pumped:
         if not self._writer.prepare_wait():
             return Pumped.MORE
-        self._waiting = True
+        self.waiting = True
         self._stall.wait(self._writer.slowest_gate(), now_s)
         return Pumped.FULL
 
     def _resume(self) -> None:
-        self._waiting = False
+        self.waiting = False
         self._writer.end_wait()
+
+    def _note_stall(self, now_s: float) -> None:
+        self._writer.stalled = self._stall.stalled
+        self._writer.memory.q[at.W_STALLED_SINCE] = int(now_s * 1e9) if self._stall.stalled else 0
 
     def _is_large(self) -> bool:
         q = self._writer.memory.q
         return self._writer.memory.data_bytes > q[at.W_LEAST_BYTES]
 
     def _shrink_if_idle(self, now_s: float) -> None:
-        if self._is_large() and now_s >= self._active_s + _SHRINK_AFTER_S:
+        if self._is_large() and now_s >= self._active_s + self._shrink_after_s:
             self._active_s = now_s
             if self._writer.is_idle():
                 self._writer.resize(self._writer.memory.q[at.W_LEAST_BYTES])

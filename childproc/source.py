@@ -2,7 +2,9 @@
 
 Facts. A terminal gives at most 4095 bytes a read at rest; several reads into one armed window make one frame, and
 what a killed worker had read of them is salvaged together. A terminal whose last holder is gone answers EIO, and EIO
-goes away when somebody opens it again; a pipe answers with an empty read, for good.
+goes away when somebody opens it again; a pipe answers with an empty read, for good. A terminal in cooked mode gives
+short reads although there is more, in a moment: only a refused read flushes what is under way in the kernel, so only
+that proves that nothing is left. As long as the program lives a short read will do, and saves the second call.
 """
 
 import errno
@@ -43,7 +45,7 @@ class Source:
         self._may_reopen = may_reopen
 
     def pump(self, writer: RingWriter) -> Pumped:
-        """Fill one window. A short read says that the other side is empty, without asking it once more."""
+        """Fill one window, or as much of it as there is."""
         window = writer.arm(self.kind, self._window_bytes)
         if window is None:
             return Pumped.FULL
@@ -66,6 +68,10 @@ class Source:
             writer.commit(filled)
         self.open = outcome is not Pumped.ENDED
         return outcome
+
+    def doubt_short_reads(self) -> None:
+        """From now on EMPTY is a proof."""
+        self._shortest_full_read = 1
 
     @property
     def finished(self) -> bool:

@@ -18,11 +18,6 @@ class StallClock:
             self._gate = gate
             self.deadline_s = now_s + self._max_s
 
-    def run_on(self) -> None:
-        """There is room."""
-        if not self.stalled:
-            self.deadline_s = None
-
     def expired(self, now_s: float) -> bool:
         if self.deadline_s is not None and now_s >= self.deadline_s:
             self.stalled = True

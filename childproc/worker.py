@@ -11,8 +11,10 @@ source that has nothing costs one read that says so, and no state says which sou
 
 import os
 import select
+import signal
 import sys
 import time
+from collections.abc import Callable
 from typing import NoReturn, assert_never
 
 from setproctitle import setproctitle
@@ -22,32 +24,33 @@ from childproc.feeder import Feeder
 from childproc.input_port import InputPort
 from childproc.input_queue import Chunk
 from childproc.job import OUTPUT_ENDED, RING_REFUSED, PipeFds, PtyFds, WorkerJob
-from childproc.output import Output
+from childproc.output import SHRINK_AFTER_S, Output
+from childproc.resizing import Resizing
 from childproc.source import Pumped, Source, pipe_source, terminal_source
 from childproc.stall import StallClock
 from childproc.terminal import Terminal
 from ipc import ring_layout as at
 from ipc.errors import IpcError
-from ipc.frames import Begin, End, EndReason, Flag, Kind, Resize, encode_begin, encode_end, encode_resize
+from ipc.frames import Begin, End, EndReason, Flag, Kind, Resize, encode_begin, encode_end
 from ipc.ring_attach import attach_writer
 from ipc.ring_dir import open_writer_bell
 from ipc.ring_writer import RingWriter
 from ipc.worker_messages import CloseInput, Greeting, Input
 from ipc.worker_messages import Resize as ResizeRequest
 
-_RESIZE_PAUSE_S = 0.05
 _NO_TERMINAL = Resize(0, 0)
 
 
-def run(job: WorkerJob) -> NoReturn:
+def run(job: WorkerJob, *, shrink_after_s: float = SHRINK_AFTER_S) -> NoReturn:
     """In the forked child, with every fd closed that is not its own."""
     setproctitle(f"ringvisor: {job.session} [worker]")
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a program that closes its stdin must not kill its worker
     try:
         writer = attach_writer(job.ring_dir, job.session, job.slot)
     except (IpcError, OSError) as error:
         sys.stderr.write(f"ringvisor: session {job.session}: {error}\n")
         os._exit(RING_REFUSED)
-    Worker(job, writer).run()
+    Worker(job, writer, shrink_after_s).run()
     os._exit(OUTPUT_ENDED)
 
 
@@ -66,7 +69,7 @@ def _open_ends(job: WorkerJob) -> tuple[tuple[Source, ...], int, Terminal | None
 
 
 class Worker:
-    def __init__(self, job: WorkerJob, writer: RingWriter) -> None:
+    def __init__(self, job: WorkerJob, writer: RingWriter, shrink_after_s: float) -> None:
         self._job = job
         self._writer = writer
         self._poll = select.epoll()
@@ -74,16 +77,20 @@ class Worker:
         self._bell = open_writer_bell(job.ring_dir, job.session)
         self._port = InputPort(input_socket_path(job.runtime_dir, job.session), self._poll)
         sources, stdin, self._terminal = _open_ends(job)
-        self._output = Output(sources, writer, self._bell, StallClock(job.stall_max_s))
+        self._output = Output(sources, writer, self._bell, StallClock(job.stall_max_s), shrink_after_s)
         self._feeder = Feeder(stdin, self._terminal, self._port, writer)
         self._ending = Ending(job.orphan_linger_s, sum(source.held_bytes for source in sources))
-        self._wanted_size: Resize | None = None
-        self._resized_s = 0.0
+        self._resizing = Resizing(self._terminal, writer)
+        self._pumped = Pumped.EMPTY
+        self._in_doubt_bytes = 0
 
     def run(self) -> None:
         if self._already_ended():
             return
-        self._begin()
+        if self._writer.epoch == self._job.epoch:
+            self._take_over()
+        else:
+            self._begin()
         self._poll.register(self._job.pidfd, select.EPOLLIN)
         self._poll.register(self._bell, select.EPOLLIN)
         while (reason := self._turn()) is None:
@@ -100,28 +107,39 @@ class Worker:
             return False
         return memory.descriptor(commit - 1).kind == Kind.END
 
+    def _take_over(self) -> None:
+        """The worker before this one was killed."""
+        self._in_doubt_bytes = self._writer.memory.q[at.W_INPUT_ARMED]
+        self._resizing.ask(self._size())
+
     def _begin(self) -> None:
-        if self._writer.epoch == self._job.epoch:
-            return
-        size = self._size()
-        payload = encode_begin(Begin(time.time_ns(), size.cols, size.rows))
-        while not self._writer.begin_epoch(self._job.epoch, payload):
-            self._wait_for_room()
         q = self._writer.memory.q
         q[at.W_INPUT_OFFSET] = q[at.W_INPUT_ARMED] = 0
+        size = self._size()
+        payload = encode_begin(Begin(time.time_ns(), size.cols, size.rows))
+        self._insist(lambda force: self._writer.begin_epoch(self._job.epoch, payload, force=force))
+        self._resizing.announced(size)
 
     def _end(self, reason: EndReason) -> None:
+        self._feeder.discard()
         self._port.close()
         payload = encode_end(End(reason, 0))
-        while not self._writer.put(Kind.END, payload, force=True):
-            self._wait_for_room()
+        self._insist(lambda force: self._writer.put(Kind.END, payload, force=force))
 
-    def _wait_for_room(self) -> None:
-        """Only a reader that hangs with everything pinned brings us here; it ends with its hang or its death."""
-        self._writer.prepare_wait()
-        select.select([self._bell], [], [], self._job.stall_max_s)
+    def _insist(self, put: Callable[[bool], bool]) -> None:
+        """The readers have their time to make room, then the oldest frames go. Only one that hangs with everything
+        pinned keeps us longer; it ends with its hang or its death."""
+        force = False
+        while not put(force):
+            force = not self._was_given_room()
+
+    def _was_given_room(self) -> bool:
+        if not self._writer.prepare_wait():
+            return True
+        ready, _, _ = select.select([self._bell], [], [], self._job.stall_max_s)
         self._bell.hush()
         self._writer.end_wait()
+        return bool(ready)
 
     # --- one turn of the loop ---
 
@@ -130,14 +148,12 @@ class Worker:
         for fd, _ in self._poll.poll(self._timeout_s()):
             self._dispatch(fd)
         now_s = time.monotonic()
-        if self._wanted_size is not None and now_s >= self._resized_s + _RESIZE_PAUSE_S:
-            self._resize(self._wanted_size, now_s)
-        empty = self._output.pump(now_s) is Pumped.EMPTY
-        if not self._ending.leader_gone:
-            return None
-        return self._verdict(empty=empty, now_s=now_s)
+        self._pumped = self._output.pump(now_s)
+        self._resizing.apply_if_due(now_s)
+        return self._verdict(now_s) if self._ending.leader_gone else None
 
-    def _verdict(self, *, empty: bool, now_s: float) -> EndReason | None:
+    def _verdict(self, now_s: float) -> EndReason | None:
+        empty = self._pumped is Pumped.EMPTY
         if empty:
             self._writer.flags = int(Flag.ORPHAN)
         return self._ending.verdict(
@@ -152,8 +168,11 @@ class Worker:
         wanted = self._output.poll_masks()
         for fd, mask in self._feeder.poll_masks().items():
             wanted[fd] = wanted.get(fd, select.EPOLLET) | mask
-        if wanted == self._masks:
-            return
+        if wanted != self._masks:
+            self._change_masks(wanted)
+        self._feeder.close_if_done()
+
+    def _change_masks(self, wanted: dict[int, int]) -> None:
         for fd in self._masks.keys() - wanted.keys():
             self._poll.unregister(fd)
         for fd, mask in wanted.items():
@@ -164,15 +183,22 @@ class Worker:
         self._masks = wanted
 
     def _timeout_s(self) -> float | None:
-        resize_s = None if self._wanted_size is None else self._resized_s + _RESIZE_PAUSE_S
-        deadlines = (self._ending.deadline_s, self._output.deadline_s(), resize_s)
+        """A source that is watched by edges does not say twice that there is more."""
+        if self._pumped is Pumped.MORE:
+            return 0.0
+        deadlines = (self._ending_deadline_s(), self._output.deadline_s(), self._resizing.deadline_s())
         nearest_s = min((deadline for deadline in deadlines if deadline is not None), default=None)
         return None if nearest_s is None else max(0.0, nearest_s - time.monotonic())
+
+    def _ending_deadline_s(self) -> float | None:
+        """What stands in the kernel behind a full ring is read first, however long that takes."""
+        return None if self._output.waiting else self._ending.deadline_s
 
     def _dispatch(self, fd: int) -> None:
         if fd == self._job.pidfd:
             self._poll.unregister(fd)
             self._ending.leader_ended(time.monotonic(), self._position_bytes())
+            self._output.read_to_the_last_byte()
         elif fd == self._bell.fd:
             self._output.answer_bell()
         elif fd == self._port.listening_fd:
@@ -182,33 +208,25 @@ class Worker:
         else:
             self._feeder.feed()
 
-    def _receive(self, client: int) -> None:
-        message = self._port.receive(client, self._greeting)
-        match message:
-            case Input(id=request, data=data):
-                self._feeder.take(Chunk(client, request, data))
-            case CloseInput(id=request):
-                self._feeder.close(client, request)
+    def _receive(self, fd: int) -> None:
+        request = self._port.receive(fd, self._greeting)
+        if request is None:
+            return
+        match request.message:
+            case Input(id=number, data=data):
+                self._feeder.take(Chunk(request.client, number, data))
+            case CloseInput(id=number):
+                self._feeder.close(request.client, number)
             case ResizeRequest(cols, rows):
-                self._wanted_size = Resize(cols, rows) if self._terminal else None
-            case None:
-                pass
+                self._resizing.ask(Resize(cols, rows))
             case _:
-                assert_never(message)
+                assert_never(request.message)
 
     def _greeting(self) -> Greeting:
         size = self._size()
         offset = self._writer.memory.q[at.W_INPUT_OFFSET]
-        return Greeting(self._job.session, self._job.epoch, self._job.program_pid, size.cols, size.rows, offset)
+        job = self._job
+        return Greeting(job.session, job.epoch, job.program_pid, size.cols, size.rows, offset, self._in_doubt_bytes)
 
     def _size(self) -> Resize:
         return self._terminal.size() if self._terminal else _NO_TERMINAL
-
-    def _resize(self, size: Resize, now_s: float) -> None:
-        """In the ring first: nothing that is drawn for the new size comes before it."""
-        if self._terminal and self._terminal.size() != size:
-            if not self._writer.put(Kind.RESIZE, encode_resize(size)):
-                return  # the ring is full; the wish stays until there is room
-            self._terminal.resize(size)
-        self._wanted_size = None
-        self._resized_s = now_s

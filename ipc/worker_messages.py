@@ -2,8 +2,9 @@
 
 A client speaks first (Hello), the worker answers Greeting or Goodbye. Each Input and CloseInput is answered, with its
 id: Refused at once, or Written when the last byte of it has gone into the terminal or pipe, or Discarded when a
-Ctrl-C swept it away. A client that loses its worker and has no answer knows that those bytes are in doubt; the ring's
-INPUT_OFFSET says how many had gone in.
+Ctrl-C swept it away or nobody is left to read it. A client that loses its worker and has no answer asks the next one:
+its greeting says how many bytes of this epoch had gone in for certain, and how many were in the one write that was
+interrupted, of which nobody knows.
 """
 
 from enum import StrEnum
@@ -54,6 +55,7 @@ class Greeting(msgspec.Struct, frozen=True, tag="greeting"):
     cols: int
     rows: int
     input_offset: int
+    in_doubt_bytes: int  # behind input_offset: may have gone in when the worker before this one was killed
     version: int = VERSION
 
 
@@ -97,4 +99,7 @@ def decode_to_worker(packet: bytes) -> ToWorker:
 
 
 def decode_from_worker(packet: bytes) -> FromWorker:
-    return _from_worker.decode(packet)
+    try:
+        return _from_worker.decode(packet)
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(f"not a message of version {VERSION}: {error}") from error
