@@ -67,7 +67,13 @@ def fork_detached(body: Callable[[], None], keep: Iterable[int]) -> int:
 
 
 def ever_execed(pid: int) -> bool:
-    """Of a process that is not reaped yet. The flag is gone before exec closes the first fd."""
-    with open(f"/proc/{pid}/stat", "rb") as stat:
-        fields = stat.read().rpartition(b")")[2].split()
+    """Of a process that is not reaped yet. The flag is gone before exec closes the first fd.
+
+    It is asked when it had reported itself prepared: if it cannot be asked, exec is by far the likelier answer.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            fields = stat.read().rpartition(b")")[2].split()
+    except OSError:
+        return True
     return not int(fields[6]) & _PF_FORKNOEXEC

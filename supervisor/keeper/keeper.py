@@ -85,7 +85,10 @@ class KeeperState(msgspec.Struct):
 
 
 def first_state(config: KeeperConfig) -> KeeperState:
-    """Raises the keeper's own fd limit; programs get the one that it had."""
+    """Raises the keeper's own fd limit; programs get the one that it had. Fds 0 to 2 exist from here on."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     services = [Service(spec) for spec in config.services]

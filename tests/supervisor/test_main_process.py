@@ -54,6 +54,16 @@ def test_the_end_of_a_fleet(shm_dir):
         assert children_of(os.getpid()) == []
 
 
+def test_started_without_stdin_or_stdout(shm_dir):
+    """What a sloppy init leaves closed is opened: nothing of ours may become a program's stdin by its number."""
+    with running_keeper(shm_dir, wrapper=("sh", "-c", 'exec "$@" <&- >&-', "sh")) as keeper:
+        supervisor = keeper.supervisor()
+        supervisor.hello()
+        supervisor.create("s")
+        assert [keeper.fds()[fd] for fd in (0, 1)] == ["/dev/null", "/dev/null"]
+        assert supervisor.run("s", 1, program("tty")).status == Exited(0)
+
+
 def test_leaving_leaves_everything_that_runs(shm_dir):
     """Supervisor and template end; program, worker and router do not."""
     with running_keeper(shm_dir, router=True) as keeper:
