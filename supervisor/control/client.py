@@ -1,0 +1,120 @@
+"""A client's end of the control line: blocking, with a limit to every wait."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from typing import Self
+
+from ipc.errors import ProtocolError
+from ipc.framing import Deframer, frame
+from supervisor.control.messages import (
+    MAX_ANSWER_BYTES,
+    Answer,
+    Done,
+    Failed,
+    Goodbye,
+    Hello,
+    Request,
+    Welcome,
+    decode_answer,
+    encode,
+)
+
+_CONNECT_MAX_S = 5.0
+_PIECE_BYTES = 1 << 18
+
+
+class NobodyAnswersError(Exception):
+    """No ringvisord at this socket, or one that hung up; the message says which."""
+
+
+class RequestFailedError(Exception):
+    def __init__(self, reason: str, code: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class ControlClient:
+    def __init__(self, sock: socket.socket, path: str) -> None:
+        self._socket = sock
+        self._path = path
+        self._deframer = Deframer(MAX_ANSWER_BYTES)
+        self._answers: list[Answer] = []
+        self._next_id = 0
+        self.welcome = self._greet()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def _greet(self) -> Welcome:
+        self._send(Hello())
+        answer = self._receive(time.monotonic() + _CONNECT_MAX_S)
+        if isinstance(answer, Welcome):
+            return answer
+        reason = answer.reason if isinstance(answer, Goodbye) else f"unexpected answer {type(answer).__name__}"
+        raise NobodyAnswersError(f"{self._path}: {reason}")
+
+    def next_id(self) -> int:
+        self._next_id += 1
+        return self._next_id
+
+    def ask(self, request: Request, *, timeout_s: float) -> Answer:
+        """The one answer of a request that has one."""
+        return next(self.stream(request, timeout_s=timeout_s))
+
+    def stream(self, request: Request, *, timeout_s: float | None) -> Iterator[Answer]:
+        """Every answer but the closing Done. None: no limit, for those that follow something."""
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        self._send(request)
+        while True:
+            answer = self._receive(deadline_s)
+            match answer:
+                case Done():
+                    return
+                case Failed(reason=reason, code=code):
+                    raise RequestFailedError(reason, code)
+                case Goodbye(reason=reason):
+                    raise NobodyAnswersError(f"{self._path}: {reason}")
+                case _:
+                    yield answer
+
+    def _send(self, request: Request) -> None:
+        try:
+            self._socket.sendall(frame(encode(request)))
+        except OSError as error:
+            raise NobodyAnswersError(f"{self._path}: {error.strerror}") from error
+
+    def _receive(self, deadline_s: float | None) -> Answer:
+        while not self._answers:
+            self._socket.settimeout(None if deadline_s is None else max(0.001, deadline_s - time.monotonic()))
+            try:
+                data = self._socket.recv(_PIECE_BYTES)
+            except TimeoutError:
+                raise NobodyAnswersError(f"{self._path}: no answer in time") from None
+            except OSError as error:
+                raise NobodyAnswersError(f"{self._path}: {error.strerror}") from error
+            if not data:
+                raise NobodyAnswersError(f"{self._path}: ringvisord hung up")
+            try:
+                self._answers += map(decode_answer, self._deframer.feed(data))
+            except ProtocolError as error:
+                raise NobodyAnswersError(f"{self._path}: {error}") from error
+        return self._answers.pop(0)
+
+
+def connect(path: str) -> ControlClient:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.settimeout(_CONNECT_MAX_S)
+    try:
+        sock.connect(path)
+        return ControlClient(sock, path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            sock.close()
+        if isinstance(error, OSError):
+            raise NobodyAnswersError(f"{path}: {error.strerror or error}") from error
+        raise
