@@ -1,17 +1,24 @@
 """The router's live half: attached terminals and other subscribers, and the orders of the supervisor.
 
 It belongs to the main thread, has its own bell, and sleeps in one poll. A session is followed only while somebody
-subscribes to it; one mapping of its ring serves them all.
+subscribes to it; one mapping of its ring serves them all. Nothing here waits: logs are read by replays and written by
+lanes, and what those threads have to say they `post`.
 """
 
+import contextlib
+import os
+import queue
 import select
 import socket
 from collections.abc import Callable, Iterator
 
+from ipc.board import LIVE_BELL, serving_word, sleeping_word
 from ipc.errors import IpcError, ProtocolError, RingMoving
-from ipc.log_reader import LogMoved
+from ipc.log_replay import LogReplay
+from ipc.ordering import barrier
 from ipc.replay import start_of
 from ipc.ring_attach import attach_follower
+from ipc.ring_dir import open_reader_bell
 from ipc.ring_reader import Follower
 from ipc.router_messages import (
     VERSION,
@@ -28,110 +35,173 @@ from ipc.router_messages import (
     decode_to_router,
     encode,
 )
-from ipc.sink_spec import LogSpec
-from ipc.subscription import Subscription
+from ipc.sink_spec import SinkSpec
+from ipc.subscription import ReadLog, Subscription
 from ipc.unix_socket import MAX_PACKET_BYTES, is_ours, listen_seqpacket
 
 Order = Serve | Drop | LogOrder | AskStatus
 MAX_CLIENTS = 4096
+_FIRST_LOOK_S = 0.001
+_LAST_LOOK_S = 1.0
 
 
 class Client:
-    __slots__ = ("blocked", "greeted", "session", "socket", "subscription")
+    __slots__ = ("blocked", "greeted", "serving", "socket", "subscription", "wish")
 
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
         self.greeted = False
-        self.session = ""
+        self.wish: Subscribe | None = None
         self.subscription: Subscription | None = None
         self.blocked = False
+        self.serving = 0  # what stands on the board while it is served
+
+    @property
+    def session(self) -> str:
+        return self.wish.session if self.wish is not None else ""
+
+    def has_news(self) -> bool:
+        return not self.blocked and (self.subscription.has_news() if self.subscription else self.wish is not None)
 
 
 class Live:
-    """`order` carries out what the supervisor asks for; `log_of` knows where a session is logged."""
+    """`order` carries out what the supervisor asks for, and answers when it is done; `spec_of` knows a session's slot
+    and log, and refuses one that nobody may touch."""
 
     def __init__(
         self,
         ring_dir: str,
         path: str,
+        board: memoryview,
         *,
-        order: Callable[[Order], FromRouter],
-        log_of: Callable[[str], LogSpec | None],
+        order: Callable[[Order, Callable[[FromRouter], None]], None],
+        spec_of: Callable[[str], SinkSpec | None],
     ) -> None:
         self._ring_dir = ring_dir
+        self._board = board
         self._order = order
-        self._log_of = log_of
+        self._spec_of = spec_of
+        self._bell = open_reader_bell(ring_dir, LIVE_BELL)
         self._listener = listen_seqpacket(path, backlog=1024)
-        self.poll = select.epoll()
-        self.poll.register(self._listener, select.EPOLLIN)
+        self._spare_fd = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        self._poll = select.epoll()
+        self._poll.register(self._bell, select.EPOLLIN)
+        self._poll.register(self._listener, select.EPOLLIN)
+        self._posted: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._clients: dict[int, Client] = {}
-        self._moving: set[Client] = set()
         self._followers: dict[str, Follower] = {}
+        self._moving: set[Client] = set()  # whose ring's next generation is not in its place yet
+        self._look_s = _FIRST_LOOK_S
 
     @property
     def subscribers(self) -> int:
-        return sum(client.subscription is not None for client in self._clients.values())
+        return sum(client.wish is not None for client in self._clients.values())
+
+    def wake(self) -> None:
+        """From anywhere, signal handlers included."""
+        self._bell.ring()
+
+    def post(self, act: Callable[[], None]) -> None:
+        """From any thread: have this done by the main thread."""
+        self._posted.put(act)
+        self.wake()
 
     # --- the stream ---
 
-    def has_news(self) -> bool:
+    def turn(self) -> None:
+        for client in list(self._ready()):
+            self._send_to(client)
+        events = self._poll.poll(self._timeout_s())
+        self._board[sleeping_word(LIVE_BELL)] = 0
+        self._look_again()
+        for fd, event in events:
+            self._dispatch(fd, event)
+        while not self._posted.empty():
+            self._posted.get()()
+
+    def _timeout_s(self) -> float | None:
+        """Whoever commits after SLEEPING was stored rings the bell."""
+        if not self._has_news():
+            self._board[sleeping_word(LIVE_BELL)] = 1
+            barrier()
+            if not self._has_news():
+                return self._look_s if self._moving else None
+        return 0
+
+    def _has_news(self) -> bool:
         return any(True for _ in self._ready())
 
-    def _ready(self) -> Iterator[tuple[Client, Subscription]]:
-        for client in self._clients.values():
-            subscription = client.subscription
-            if (
-                subscription is not None
-                and not client.blocked
-                and client not in self._moving
-                and subscription.has_news()
-            ):
-                yield client, subscription
+    def _ready(self) -> Iterator[Client]:
+        return (client for client in self._clients.values() if client.has_news() and client not in self._moving)
 
-    def send(self) -> None:
-        """A turn for each subscriber that can take something."""
-        for client, subscription in list(self._ready()):
-            self._send_to(client, subscription)
-
-    def look_again(self) -> None:
-        """The bell rang: a ring that was being resized may be in its place now."""
-        self._moving.clear()
-
-    def _send_to(self, client: Client, subscription: Subscription) -> None:
+    def _send_to(self, client: Client) -> None:
+        """A turn for a subscriber that can take something. Whatever trips over his ring, only he is sent away."""
         try:
-            self._block(client, blocked=not subscription.send())
+            if client.subscription is None:
+                self._begin(client)
+            else:
+                self._board[serving_word(LIVE_BELL)] = client.serving
+                self._block(client, blocked=not client.subscription.send())
         except RingMoving:
             self._moving.add(client)
-        except (IpcError, ValueError, IndexError) as error:
-            self._expel(client, f"session {client.session}: {error}")
-        except OSError:
+        except (BrokenPipeError, ConnectionResetError):
             self._drop(client)
+        except FileNotFoundError:
+            self._expel(client, f"there is no session {client.session}")
+        except Exception as error:  # noqa: BLE001 - see above
+            self._expel(client, f"session {client.session}: {error or type(error).__name__}")
+        finally:
+            self._board[serving_word(LIVE_BELL)] = 0
+
+    def _begin(self, client: Client) -> None:
+        wish = client.wish
+        if wish is None:
+            return
+        spec = self._spec_of(wish.session)
+        client.serving = spec.slot + 1 if spec is not None else 0
+        self._board[serving_word(LIVE_BELL)] = client.serving
+        if wish.session not in self._followers:
+            self._followers[wish.session] = attach_follower(self._ring_dir, wish.session)
+        follower = self._followers[wish.session]
+        start = start_of(wish.origin, follower)
+        client.subscription = Subscription(client.socket, follower, start, wish.max_lag_bytes, self._reader_of(spec))
+        if not _try_send(client, Subscribed(wish.session, *follower.standing())):
+            self._drop(client)
+
+    def _reader_of(self, spec: SinkSpec | None) -> ReadLog | None:
+        log = spec.log if spec is not None else None
+        return None if log is None else lambda wish: LogReplay(log, wish, self.wake)
 
     def _block(self, client: Client, *, blocked: bool) -> None:
         if blocked != client.blocked:
             client.blocked = blocked
-            self.poll.modify(client.socket, select.EPOLLIN | (select.EPOLLOUT if blocked else 0))
+            self._poll.modify(client.socket, select.EPOLLIN | (select.EPOLLOUT if blocked else 0))
+
+    def _look_again(self) -> None:
+        """A ring that was being resized may be in its place now. Nobody says so."""
+        self._look_s = min(2 * self._look_s, _LAST_LOOK_S) if self._moving else _FIRST_LOOK_S
+        self._moving.clear()
 
     # --- clients ---
 
-    def dispatch(self, fd: int, events: int) -> bool:
-        """False: this fd is not ours."""
-        if fd == self._listener.fileno():
+    def _dispatch(self, fd: int, events: int) -> None:
+        if fd == self._bell.fileno():
+            self._bell.hush()
+        elif fd == self._listener.fileno():
             self._accept()
-            return True
-        client = self._clients.get(fd)
-        if client is None:
-            return False
-        if events & select.EPOLLOUT:
-            self._block(client, blocked=False)
-        if events & ~select.EPOLLOUT:
-            self._receive(client)
-        return True
+        elif client := self._clients.get(fd):
+            if events & select.EPOLLOUT:
+                self._block(client, blocked=False)
+            if events & ~select.EPOLLOUT:
+                self._receive(client)
 
     def _accept(self) -> None:
         try:
             sock, _ = self._listener.accept()
+        except BlockingIOError:
+            return
         except OSError:
+            self._turn_away()
             return
         sock.setblocking(False)
         client = Client(sock)
@@ -140,7 +210,16 @@ class Live:
             sock.close()
             return
         self._clients[sock.fileno()] = client
-        self.poll.register(sock, select.EPOLLIN)
+        self._poll.register(sock, select.EPOLLIN)
+
+    def _turn_away(self) -> None:
+        """No fd is left: who knocks would be reported for ever, unless a spare one lets him in and out."""
+        os.close(self._spare_fd)
+        with contextlib.suppress(OSError):
+            sock, _ = self._listener.accept()
+            _try_send(Client(sock), Goodbye("the router has no file descriptors left"))
+            sock.close()
+        self._spare_fd = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
 
     def _receive(self, client: Client) -> None:
         try:
@@ -163,43 +242,28 @@ class Live:
             if message.version != VERSION:
                 raise ProtocolError(f"protocol version {message.version}, this router speaks {VERSION}")
             client.greeted = True
-        elif not client.greeted or client.subscription is not None:
+        elif not client.greeted or client.wish is not None:
             raise ProtocolError("hello comes first, and nothing after subscribe")
         elif isinstance(message, Subscribe):
-            self._subscribe(client, message)
-        elif not _try_send(client, self._carry_out(message)):
-            self._drop(client)
+            client.wish = message
+        else:
+            self._carry_out(client, message)
 
-    def _carry_out(self, order: Order) -> FromRouter:
+    def _carry_out(self, client: Client, order: Order) -> None:
+        def answer(message: FromRouter) -> None:
+            if client.socket.fileno() in self._clients and not _try_send(client, message):
+                self._drop(client)
+
         try:
-            return self._order(order)
+            self._order(order, answer)
         except (IpcError, OSError) as error:
-            return Failed(order.id, str(error))
-
-    def _subscribe(self, client: Client, wish: Subscribe) -> None:
-        try:
-            follower = self._follow(wish.session)
-            start = start_of(wish.origin, follower, self._log_of(wish.session))
-        except (IpcError, OSError, LogMoved) as error:
-            raise ProtocolError(f"session {wish.session}: {error}") from error
-        client.session = wish.session
-        client.subscription = Subscription(client.socket, follower, start, wish.max_lag_bytes)
-        epoch, offset = follower.standing()
-        if not _try_send(client, Subscribed(wish.session, epoch, offset)):
-            self._drop(client)
-
-    def _follow(self, session: str) -> Follower:
-        if session not in self._followers:
-            if "/" in session:
-                raise ProtocolError(f"{session!r} is no session name")
-            self._followers[session] = attach_follower(self._ring_dir, session)
-        return self._followers[session]
+            answer(Failed(order.id, str(error)))
 
     def forget(self, session: str) -> None:
         """Its ring goes away: its subscribers get what there is, and the end."""
         for client in [client for client in self._clients.values() if client.session == session]:
-            if client.subscription is not None:
-                self._send_to(client, client.subscription)
+            while client.has_news() and client not in self._moving and client.socket.fileno() in self._clients:
+                self._send_to(client)
             self._expel(client, f"session {session} was removed")
 
     def _expel(self, client: Client, reason: str) -> None:
@@ -210,9 +274,11 @@ class Live:
         if self._clients.pop(client.socket.fileno(), None) is None:
             return
         self._moving.discard(client)
-        self.poll.unregister(client.socket)
+        if client.subscription is not None:
+            client.subscription.close()
+        self._poll.unregister(client.socket)
         client.socket.close()
-        if client.session and not any(other.session == client.session for other in self._clients.values()):
+        if client.session in self._followers and not any(c.session == client.session for c in self._clients.values()):
             self._followers.pop(client.session).detach()
 
     def close(self) -> None:

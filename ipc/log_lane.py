@@ -7,6 +7,8 @@ bell: what hangs there stalls neither other devices nor attached terminals.
 Design. Find the dirty rings, give each a turn of at most `_TURN_BYTES`, then nap for half a millisecond *without* the
 sleeping flag, so that busy writers ring no bell and a batch gathers; only after an empty round go to sleep for good,
 until the bell rings or a deadline comes. This nap is the one timed wait that is not a deadline.
+
+Whatever trips over one session, its ring, its log or our own mistake, sets that session aside and nobody else.
 """
 
 import queue
@@ -19,16 +21,20 @@ from ipc.archivist import Archivist
 from ipc.bell import Bell
 from ipc.board import serving_word
 from ipc.board_watch import BoardWatch
-from ipc.errors import IpcError
+from ipc.errors import RingMoving
 from ipc.log_sink import Moment
-from ipc.router_messages import LogStatus
-from ipc.session_log import Progress, SessionLog
+from ipc.router_messages import LogStatus, SetAside
+from ipc.session_log import Progress, SessionLog, leave
 from ipc.sink_spec import SinkSpec
 
 _TURN_BYTES = 1 << 18
 _NAP_S = 0.0005
 _TICK_NS = 10**9
 _ASIDE_NS = 60 * 10**9
+_HANGS_NS = 10**9
+_DRAIN_NS = 10**9
+_FIRST_MOVING_NS = 10**6
+_LAST_MOVING_NS = 10**9
 Command = Callable[["LogLane"], None]
 
 
@@ -37,35 +43,43 @@ def moment() -> Moment:
 
 
 class LogLane:
-    """`report` is told what an operator should know. Everything but `post` belongs to the lane's own thread."""
+    """`report` is told what an operator should know. Everything but `post` belongs to the lane's own thread, if it does
+    not say otherwise."""
 
     def __init__(
-        self,
-        ring_dir: str,
-        board: memoryview,
-        number: int,
-        bell: Bell,
-        report: Callable[[str], None],
-        archivist: Archivist,
+        self, ring_dir: str, board: memoryview, number: int, bell: Bell, report: Callable[[str], None]
     ) -> None:
         self.number = number
         self._ring_dir = ring_dir
         self._board = board
-        self._archivist = archivist
+        self._archivist = Archivist(report)
         self._bell = bell
         self._report = report
         self._serving = serving_word(number)
         self._watch = BoardWatch(board, number)
         self._specs: dict[int, SinkSpec] = {}
         self._sessions: dict[int, SessionLog] = {}
+        self._aside: dict[int, str] = {}  # slot: why it is not served
         self._held_ns: dict[int, int] = {}  # slot: when to try again, on the monotonic clock
+        self._moving_ns: dict[int, int] = {}  # slot: how long to wait for its ring to be in its place
         self._ticking: set[int] = set()  # whose logs still owe something to their index
         self._tick_ns = 0
+        self._busy: tuple[str, int] | None = None  # with which session, since when on the monotonic clock
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._stopping = False
         self._poll = select.epoll()
         self._poll.register(bell, select.EPOLLIN)
-        self.thread = threading.Thread(target=self._run, name=f"logs-{number}")
+        self._thread = threading.Thread(target=self._run, name=f"logs-{number}", daemon=True)
+
+    def start(self, began: Callable[[int], None]) -> None:
+        """`began` is told the thread's number, by the thread itself."""
+        self.post(lambda _: began(threading.get_ident()))
+        self._thread.start()
+
+    def join(self, deadline_s: float) -> bool:
+        """False: it hangs."""
+        self._thread.join(max(0.0, deadline_s - time.monotonic()))
+        return not self._thread.is_alive() and self._archivist.join(max(0.0, deadline_s - time.monotonic()))
 
     def post(self, command: Command) -> None:
         """From any thread: have this done between two rounds."""
@@ -74,56 +88,77 @@ class LogLane:
 
     def failing(self) -> list[LogStatus]:
         """From any thread."""
-        return [
+        found = [
             LogStatus(session.spec.session, failure.since_ns, failure.reason)
             for session in list(self._sessions.values())
-            for failure in [sink.failure for sink in session.sinks]
-            if failure is not None
+            for failure in session.failures
         ]
+        return [*found, *self._hanging()]
 
-    def set_aside(self) -> list[str]:
+    def _hanging(self) -> list[LogStatus]:
+        busy = self._busy
+        waited_ns = time.monotonic_ns() - busy[1] if busy is not None else 0
+        if busy is None or waited_ns < _HANGS_NS:
+            return []
+        return [LogStatus(busy[0], time.time_ns() - waited_ns, f"its log has not answered for {waited_ns / 1e9:.0f} s")]
+
+    def set_aside(self) -> list[SetAside]:
         """From any thread."""
-        return [spec.session for slot, spec in list(self._specs.items()) if slot not in self._sessions]
+        specs = self._specs
+        return [SetAside(specs[slot].session, reason) for slot, reason in list(self._aside.items()) if slot in specs]
 
     # --- commands ---
 
     def stop(self) -> None:
         self._stopping = True
 
-    def serve(self, spec: SinkSpec, *, not_before_ns: int = 0) -> None:
-        """Start with a session, or go on with it under other terms."""
+    def serve(self, spec: SinkSpec) -> str | None:
+        """Start with a session, or go on with it under other terms. Returns why it is not served."""
         self.drop(spec.slot)
-        if spec.log is None:
-            return
         self._specs[spec.slot] = spec
-        if not_before_ns:
-            self._held_ns[spec.slot] = not_before_ns
-            return
-        try:
-            session = SessionLog(self._ring_dir, spec, spec.log, self.number, moment())
-        except (IpcError, OSError) as error:
-            self._set_aside(spec.slot, str(error))
-            return
-        self._sessions[spec.slot] = session
-        self._watch.watch(spec.slot)
+        self._take_up(spec)
+        return self._aside.get(spec.slot)
+
+    def keep_aside(self, spec: SinkSpec, until_ns: int, reason: str) -> None:
+        self.drop(spec.slot)
+        self._specs[spec.slot] = spec
+        self._aside[spec.slot] = reason
+        self._held_ns[spec.slot] = until_ns
 
     def drop(self, slot: int) -> None:
         self._let_go(slot)
-        self._specs.pop(slot, None)
-        self._held_ns.pop(slot, None)
+        for table in (self._specs, self._held_ns, self._aside, self._moving_ns):
+            table.pop(slot, None)
 
     def finish(self, slot: int) -> None:
         """Its ring goes away: write what stands in it, as far as the log takes it."""
-        while slot in self._sessions and self._serve_one(slot, moment()):
-            pass
+        session = self._sessions.get(slot)
+        if session is not None:
+            newest = session.newest
+            while session.cursor < newest and self._serve_one(slot, moment()):
+                pass
         self.drop(slot)
 
-    def for_sessions(self, slots: frozenset[int] | None, act: Callable[[SessionLog, Moment], object]) -> None:
-        """All of them where `slots` is None."""
-        now = moment()
-        for slot, session in self._sessions.items():
-            if slots is None or slot in slots:
-                act(session, now)
+    def for_sessions(self, slots: frozenset[int] | None, act: Callable[[SessionLog, Moment], bool]) -> list[str]:
+        """All of them where `slots` is None. Returns what went wrong."""
+        wrong = []
+        for slot, spec in self._specs.items():
+            if spec.log is None or (slots is not None and slot not in slots):
+                continue
+            session = self._sessions.get(slot)
+            if session is None:
+                wrong.append(f"session {spec.session} is not served: {self._aside.get(slot, 'its ring moves')}")
+            elif not self._act(slot, session, act):
+                reason = ", ".join(failure.reason for failure in session.failures)
+                wrong.append(f"log of {session.spec.session}: {reason}")
+        return wrong
+
+    def _act(self, slot: int, session: SessionLog, act: Callable[[SessionLog, Moment], bool]) -> bool:
+        self._enter(slot)
+        done = act(session, moment())
+        self._leave()
+        self._look_after(slot, session, moment())
+        return done
 
     # --- the thread ---
 
@@ -135,14 +170,21 @@ class LogLane:
             if self._round(now):
                 time.sleep(_NAP_S)
             elif self._commands.empty() and self._watch.prepare_sleep():
-                self._sleep(now)
-        self._round(moment())
+                self._sleep()
+        self._archivist.stop()
+        self._drain()
         for slot in list(self._sessions):
             self._let_go(slot)
 
     def _obey(self) -> None:
         while not self._commands.empty():
             self._commands.get()(self)
+
+    def _drain(self) -> None:
+        """What stands in the rings, as far as there is an end to it: the next router goes on at the cursors."""
+        began = now = moment()
+        while self._round(now) and now.mono_ns - began.mono_ns < _DRAIN_NS:
+            now = moment()
 
     def _round(self, now: Moment) -> bool:
         """Did any session get on?"""
@@ -154,39 +196,84 @@ class LogLane:
     def _serve_one(self, slot: int, now: Moment) -> bool:
         session = self._sessions[slot]
         before = session.cursor
-        self._board[self._serving] = slot + 1
+        self._enter(slot)
         try:
             progress = session.advance(_TURN_BYTES, now)
-        except (IpcError, ValueError, IndexError) as error:
-            # A ring whose words make no sense: whatever trips over them, only this session is affected.
-            self._set_aside(slot, str(error))
+        except Exception as error:  # noqa: BLE001 - see above
+            self._set_aside(slot, _said(error))
             return True
         finally:
-            self._board[self._serving] = 0
-        for job in session.rotated():
-            self._archivist.put(job)
+            self._leave()
         match progress:
             case Progress.IDLE:
                 self._watch.done(slot)
             case Progress.HELD:
-                self._hold(slot, session, now)
+                self._hold(slot, session.retry_ns() or now.mono_ns + _TICK_NS)
             case Progress.MOVING:
-                self._watch.ignore(slot)
+                self._wait_for_ring(slot)
             case Progress.MORE:
                 pass
+        if progress is not Progress.MOVING and self._moving_ns:
+            self._moving_ns.pop(slot, None)
+        self._look_after(slot, session, now)
+        return session.cursor != before
+
+    def _enter(self, slot: int) -> None:
+        self._board[self._serving] = slot + 1
+        self._busy = (self._specs[slot].session, time.monotonic_ns())
+
+    def _leave(self) -> None:
+        self._board[self._serving] = 0
+        self._busy = None
+
+    def _look_after(self, slot: int, session: SessionLog, now: Moment) -> None:
+        for job in session.rotated():
+            self._archivist.put(job)
         if slot not in self._ticking and session.deadline_ns() is not None:
             self._ticking.add(slot)
             self._tick_ns = self._tick_ns or now.mono_ns + _TICK_NS
-        return session.cursor != before
 
-    def _hold(self, slot: int, session: SessionLog, now: Moment) -> None:
-        """A log has failed: leave the session alone until it may have healed."""
+    # --- sessions that come and go ---
+
+    def _take_up(self, spec: SinkSpec) -> None:
+        self._enter(spec.slot)
+        try:
+            self._open(spec)
+            self._aside.pop(spec.slot, None)
+        except RingMoving:
+            self._wait_for_ring(spec.slot)
+        except Exception as error:  # noqa: BLE001 - see above
+            self._set_aside(spec.slot, _said(error))
+        finally:
+            self._leave()
+
+    def _open(self, spec: SinkSpec) -> None:
+        if spec.log is None:
+            leave(self._ring_dir, spec.session)
+            return
+        session = SessionLog(self._ring_dir, spec, spec.log, self.number, moment())
+        self._sessions[spec.slot] = session
+        self._watch.watch(spec.slot)
+        self._look_after(spec.slot, session, moment())
+        if spec.log.rotates:
+            for job in session.jobs():
+                self._archivist.look_for_leftovers(job)
+
+    def _hold(self, slot: int, until_ns: int) -> None:
+        """Leave the session alone until it may have healed."""
         self._watch.ignore(slot)
-        self._held_ns[slot] = session.deadline_ns() or now.mono_ns + _TICK_NS
+        self._held_ns[slot] = until_ns
+
+    def _wait_for_ring(self, slot: int) -> None:
+        """Its writer is about to put the next generation in place, which takes microseconds, or was killed over it."""
+        wait_ns = self._moving_ns.get(slot, _FIRST_MOVING_NS)
+        self._moving_ns[slot] = min(2 * wait_ns, _LAST_MOVING_NS)
+        self._hold(slot, time.monotonic_ns() + wait_ns)
 
     def _set_aside(self, slot: int, reason: str) -> None:
         self._report(f"session {self._specs[slot].session} is set aside for a minute: {reason}")
         self._let_go(slot)
+        self._aside[slot] = reason
         self._held_ns[slot] = time.monotonic_ns() + _ASIDE_NS
 
     def _let_go(self, slot: int) -> None:
@@ -199,8 +286,9 @@ class LogLane:
     # --- time ---
 
     def _keep_time(self, now: Moment) -> None:
-        for slot in [slot for slot, due_ns in self._held_ns.items() if due_ns <= now.mono_ns]:
-            self._release(slot)
+        if self._held_ns:
+            for slot in [slot for slot, due_ns in self._held_ns.items() if due_ns <= now.mono_ns]:
+                self._release(slot)
         if self._tick_ns and now.mono_ns >= self._tick_ns:
             self._tick(now)
 
@@ -209,28 +297,38 @@ class LogLane:
         if slot in self._sessions:
             self._watch.watch(slot)
         else:
-            self.serve(self._specs[slot])
+            self._take_up(self._specs[slot])
 
     def _tick(self, now: Moment) -> None:
         """Logs that have been quiet for a second vouch for their last bytes."""
         for slot in list(self._ticking):
             session = self._sessions[slot]
+            self._busy = (session.spec.session, time.monotonic_ns())
             session.tick(now)
             if session.deadline_ns() is None:
                 self._ticking.discard(slot)
+        self._busy = None
         self._tick_ns = now.mono_ns + _TICK_NS if self._ticking else 0
 
-    def _sleep(self, now: Moment) -> None:
+    def _sleep(self) -> None:
         due_ns = min((*self._held_ns.values(), *([self._tick_ns] if self._tick_ns else [])), default=None)
-        timeout_s = None if due_ns is None else max(0.0, (due_ns - now.mono_ns) / 1e9)
+        timeout_s = None if due_ns is None else max(0.0, (due_ns - time.monotonic_ns()) / 1e9)
         rung = bool(self._poll.poll(timeout_s))
         self._watch.wake()
-        self._bell.hush()
-        if rung and not self._watch.dirty():
-            self._look_at_rings()
+        if rung:
+            self._bell.hush()
+            self._answer_bell()
 
-    def _look_at_rings(self) -> None:
+    def _answer_bell(self) -> None:
         """Rung, and no mirror moved: a worker has died or taken over. The rings themselves know."""
+        for slot in self._moving_ns:
+            self._held_ns[slot] = 0
+        if self._watch.dirty():
+            return
         for slot, session in self._sessions.items():
             if slot not in self._held_ns and session.has_news():
                 self._watch.watch(slot)
+
+
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,119 +1,117 @@
-"""Where a subscriber's stream begins, and what of it has to come from the log because the ring no longer has it."""
+"""Where a subscriber's stream begins, and where the ring takes over from the log.
 
-from collections.abc import Iterator
+A place is (epoch, offset of OUT). What lies between the place a subscriber is at and the first one that the ring
+still has is in the log, if the session has one (see log_replay). By the time the log has been read the ring may have
+moved on: so joining is not an event at the beginning, but a question that is asked again whenever the log has said
+all it was asked for.
+"""
+
 from typing import NamedTuple, assert_never
 
 from ipc.frames import Kind
-from ipc.log_reader import LogMoved, read_stream
-from ipc.ring_reader import Copied, Follower
+from ipc.log_index import Position
+from ipc.ring_reader import Copied, Follower, Lapped
 from ipc.router_messages import MAX_DATA_BYTES, LastBytes, LastLines, Now, Origin, Since
-from ipc.sink_spec import LogSpec
 
-_LINE_SEARCH_BYTES = 1 << 16
 _MOST_SEARCH_BYTES = 1 << 24
+_LINE_BLOCK_BYTES = 1 << 12
 
 
 class Start(NamedTuple):
-    """Play `from_log` first, if there is any, then read the ring at `cursor`, leaving out what lies before `offset`."""
+    """`missing_lines`: the place is the ring's first of this epoch, and so many more lines are wanted from the log."""
 
-    epoch: int
-    offset: int
+    place: Position
+    cursor: int | None = None  # exactly this frame; else the one that holds the place
+    missing_lines: int = 0
+    at_end: bool = False  # the ring has nothing of OUT: what the log ends with is the last line
+
+
+class Joint(NamedTuple):
+    """The first frame of the ring that is of use to somebody who stands at some place, and where it begins."""
+
     cursor: int
-    from_log: Iterator[tuple[int, bytes]] | None
+    place: Position
 
 
-def start_of(origin: Origin, follower: Follower, log: LogSpec | None) -> Start:
-    epoch, end = follower.standing()
+def start_of(origin: Origin, follower: Follower) -> Start:
+    standing = Position(*follower.standing())
     match origin:
-        case Now():
-            return Start(epoch, end, follower.newest, None)
-        case Since(wanted_epoch, offset):
-            return _start_at(wanted_epoch, offset, follower, log)
+        case Now() | LastLines(0):
+            return Start(standing, follower.newest)
+        case Since(epoch, offset):
+            return Start(_within_history(Position(epoch, offset), standing))
         case LastBytes(count):
-            return _start_at(epoch, max(0, end - count), follower, log)
+            return Start(Position(standing.epoch, max(0, standing.offset - count)))
         case LastLines(count):
-            return _start_at(epoch, _line_start(epoch, end, count, follower, log), follower, log)
+            return _last_lines(count, standing, follower)
         case _:
             assert_never(origin)
 
 
-def _start_at(epoch: int, offset: int, follower: Follower, log: LogSpec | None) -> Start:
-    cursor = follower.seek(epoch, offset)
-    in_ring = _first_out_offset(follower, cursor, epoch)
-    if log is None or in_ring <= offset:
-        return Start(epoch, offset, cursor, None)
-    return Start(epoch, offset, cursor, _from_log(log, epoch, offset, in_ring))
+def _within_history(place: Position, standing: Position) -> Position:
+    """A place ahead of the stream belongs to another life of this session: all of this one is new."""
+    return place if place <= standing else Position(standing.epoch, 0)
 
 
-def _first_out_offset(follower: Follower, cursor: int, epoch: int) -> int:
-    """Where the ring's own record of this epoch begins, at or behind the cursor."""
-    while isinstance(copied := follower.next_copy(cursor, 1), Copied):
-        run = copied.run
-        if run.epoch == epoch:
-            return run.other_offset if run.kind == Kind.ERR else run.offset
-        if run.epoch > epoch:
-            break
-        cursor = run.end
-    standing_epoch, offset = follower.standing()
-    return offset if standing_epoch == epoch else 2**63
-
-
-def _from_log(log: LogSpec, epoch: int, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-    for offset, piece in read_stream(log.directory, log.name, epoch, start, end):
-        for at in range(0, len(piece), MAX_DATA_BYTES):
-            yield offset + at, piece[at : at + MAX_DATA_BYTES]
-
-
-def _line_start(epoch: int, end: int, count: int, follower: Follower, log: LogSpec | None) -> int:
-    """The offset at which the last `count` lines begin. A last line without its end counts."""
-    search = _LINE_SEARCH_BYTES
+def find_joint(place: Position, follower: Follower) -> Joint:
+    cursor = follower.seek(*place)
     while True:
-        start = max(0, end - search)
-        data, start = _bytes_between(epoch, start, end, follower, log)
-        place = _nth_line_from_the_end(data, count)
-        if place is not None:
-            return start + place
-        if start == 0 or search >= _MOST_SEARCH_BYTES or end - start < search:
-            return start
-        search *= 4
+        match follower.next_copy(cursor, 1):
+            case None:
+                return Joint(cursor, Position(*follower.standing()))
+            case Lapped(oldest):
+                cursor = oldest
+            case Copied(run, _):
+                return Joint(cursor, Position(run.epoch, run.other_offset if run.kind == Kind.ERR else run.offset))
 
 
-def _nth_line_from_the_end(data: bytes, count: int) -> int | None:
-    place = len(data) - 1 if data.endswith(b"\n") else len(data)
-    for _ in range(count):
-        place = data.rfind(b"\n", 0, max(place, 0))
-        if place < 0:
-            return None
-    return place + 1
+def _last_lines(count: int, standing: Position, follower: Follower) -> Start:
+    """A last line without its end counts."""
+    tail = _tail_in_ring(standing, follower)
+    begin = Position(standing.epoch, standing.offset - len(tail))
+    unended = len(tail) - tail.endswith(b"\n")
+    place, missing = nth_line_from_the_end(tail, unended, count)
+    if not missing or not begin.offset or len(tail) >= _MOST_SEARCH_BYTES:
+        return Start(Position(begin.epoch, begin.offset + place))
+    return Start(begin, None, missing, at_end=not tail)
 
 
-def _bytes_between(epoch: int, start: int, end: int, follower: Follower, log: LogSpec | None) -> tuple[bytes, int]:
-    """As much of the range as there is in one piece up to its end, and where that begins."""
-    begin = _start_at(epoch, start, follower, log)
+def _tail_in_ring(standing: Position, follower: Follower) -> bytes:
+    """OUT's last bytes of this epoch, as far as they lie in the ring in one piece up to its standing."""
     pieces: list[tuple[int, bytes]] = []
-    try:
-        pieces += begin.from_log or ()
-    except (OSError, LogMoved):
-        pieces.clear()
-    cursor = begin.cursor
-    while isinstance(copied := follower.next_copy(cursor, MAX_DATA_BYTES), Copied):
-        run = copied.run
-        cursor = run.end
-        if run.kind == Kind.OUT and run.epoch == epoch:
-            skipped = max(0, start - run.offset)
-            pieces.append((run.offset + skipped, copied.data[skipped:]))
-    return _last_contiguous(pieces, end)
+    cursor = follower.seek(standing.epoch, max(0, standing.offset - _MOST_SEARCH_BYTES))
+    while (copied := follower.next_copy(cursor, MAX_DATA_BYTES)) is not None:
+        match copied:
+            case Lapped(oldest):
+                cursor = oldest
+                pieces.clear()
+            case Copied(run, data):
+                cursor = run.end
+                if run.kind == Kind.OUT and run.epoch == standing.epoch and run.offset < standing.offset:
+                    pieces.append((run.offset, data[: standing.offset - run.offset]))
+    return _last_contiguous(pieces, standing.offset)
 
 
-def _last_contiguous(pieces: list[tuple[int, bytes]], end: int) -> tuple[bytes, int]:
+def _last_contiguous(pieces: list[tuple[int, bytes]], end: int) -> bytes:
     kept: list[bytes] = []
-    begin = end
     for offset, data in reversed(pieces):
-        wanted = data[: max(0, end - offset)]
-        if not wanted:
-            continue
-        if offset + len(wanted) != begin:
+        if offset + len(data) != end:
             break
-        kept.append(wanted)
-        begin = offset
-    return b"".join(reversed(kept)), begin
+        kept.append(data)
+        end = offset
+    return b"".join(reversed(kept))
+
+
+def nth_line_from_the_end(data: bytes, end: int, count: int) -> tuple[int, int]:
+    """Where the last `count` lines before `end` begin, and how many more lie further ahead (then it is 0)."""
+    while count:
+        block = max(0, end - _LINE_BLOCK_BYTES)
+        found = data.count(b"\n", block, end)
+        if found < count:
+            if not block:
+                return 0, count - found
+            count, end = count - found, block
+            continue
+        end = data.rfind(b"\n", block, end)
+        count -= 1
+    return end + 1, 0

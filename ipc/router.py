@@ -1,38 +1,54 @@
 """The router: one process that reads all rings and fans out.
 
     main thread     attached terminals and subscribers, the supervisor's orders      ipc/live.py
-    a log lane      for each device that logs lie on                                 ipc/log_lane.py
-    the archivist   compresses and deletes rotated parts                             ipc/archivist.py
+    a log lane      for each device that logs lie on                                 ipc/log_lane.py, ipc/lanes.py
+    its archivist   compresses and deletes rotated parts                             ipc/archivist.py
+    a replay        for each subscriber who wants what only the log still has        ipc/log_replay.py
 
 It runs no user code and parses no message. It needs nobody to start it up: the sink files beside the rings say what
 to do, the cursors in the rings and the logs' own indexes where to go on. Whom each thread serves stands on the board,
-so that the next router knows what the last one died of.
+and which thread fell in its last words, so that the next router knows what the last one died of.
+
+Whatever may hang, hangs in a thread of its own that is waited for until a deadline and never longer.
 """
 
+import contextlib
+import fcntl
 import os
-import select
+import resource
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import assert_never
 
 from setproctitle import setproctitle
 
 from ipc import board as on
-from ipc.archivist import Archivist
 from ipc.errors import IpcError
+from ipc.lanes import Lanes
+from ipc.last_words import LastWords
 from ipc.live import Live, Order
 from ipc.log_lane import LogLane
-from ipc.ordering import barrier, register
+from ipc.ordering import register
 from ipc.quarantine import Record, after_death, decode, is_aside
-from ipc.ring_dir import open_board, open_reader_bell
-from ipc.router_messages import AskStatus, Done, Drop, FromRouter, LogOrder, RouterStatus, Serve
-from ipc.session_log import SessionLog
-from ipc.sink_spec import LogSpec, SinkSpec, read_sink, sessions_with_sinks
+from ipc.ring_dir import board_path, open_board, open_reader_bell
+from ipc.router_messages import (
+    MOST_NAMED,
+    AskStatus,
+    Done,
+    Drop,
+    Failed,
+    FromRouter,
+    LogOrder,
+    RouterStatus,
+    Serve,
+)
+from ipc.sink_spec import SinkSpec, read_sink, sessions_with_sinks
 
 BROKEN = 70  # the exit code of a router that fell over its own exception
+CLOSE_MAX_S = 3.0
 _SWITCH_INTERVAL_S = 0.0005  # a lane that computes gives way to a keystroke
 
 
@@ -44,58 +60,98 @@ def run(ring_dir: str, runtime_dir: str, *, predecessor_fell: bool, report: Call
     """Until SIGTERM. `predecessor_fell`: the last router died of itself, not of somebody's SIGKILL."""
     setproctitle("ringvisor: router")
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    threading.excepthook = _fall
-    router = Router(ring_dir, runtime_dir, report)
-    router.note_predecessor(fell=predecessor_fell)
-    signal.signal(signal.SIGTERM, lambda *_: router.stop())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    router.run()
+    _raise_fd_limit()
+    with _only_router(ring_dir):
+        words = LastWords(ring_dir)
+        router = Router(ring_dir, runtime_dir, words, report)
+        router.note_predecessor(fell=predecessor_fell)
+        words.begin()
+        threading.excepthook = lambda fall: _fall(words, fall.exc_value or fall.exc_type())
+        signal.signal(signal.SIGTERM, lambda *_: router.stop())
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            router.run()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the lanes must not live on alone
+            _fall(words, error)
 
 
-def _fall(args: threading.ExceptHookArgs) -> None:
+def _fall(words: LastWords, error: BaseException) -> None:
     """A thread that is gone would leave its sessions unserved: better a new router."""
-    sys.excepthook(args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback)
+    words.say(error)
+    sys.excepthook(type(error), error, error.__traceback__)
     sys.stderr.flush()
     os._exit(BROKEN)
 
 
+def _raise_fd_limit() -> None:
+    """A thousand sessions have more logs than a process may usually have files."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+@contextlib.contextmanager
+def _only_router(ring_dir: str) -> Iterator[None]:
+    """Two that read with the same cursors would write every byte twice. The lock ends with the process."""
+    with open(board_path(ring_dir), "rb") as board:
+        try:
+            fcntl.flock(board, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(f"another router serves {ring_dir}: end it first") from None
+        yield
+
+
 class Router:
-    def __init__(self, ring_dir: str, runtime_dir: str, report: Callable[[str], None]) -> None:
+    def __init__(self, ring_dir: str, runtime_dir: str, words: LastWords, report: Callable[[str], None]) -> None:
         register()
         self._ring_dir = ring_dir
+        self._words = words
         self._report = report
         self._board = open_board(ring_dir)
-        self._bell = open_reader_bell(ring_dir, on.LIVE_BELL)
-        self._live = Live(ring_dir, router_socket_path(runtime_dir), order=self._carry_out, log_of=self._log_of)
-        self._live.poll.register(self._bell, select.EPOLLIN)
-        self._archivist = Archivist(report)
-        self._lanes: dict[int, LogLane] = {}  # by device
-        self._specs: dict[str, SinkSpec] = {}
+        self._live = Live(
+            ring_dir, router_socket_path(runtime_dir), self._board, order=self._carry_out, spec_of=self._spec_of
+        )
+        self._lanes = Lanes(ring_dir, self._new_lane, self._live.post, self._aside_until_ns)
         self._stopping = False
 
     def stop(self) -> None:
         """Also from a signal handler."""
         self._stopping = True
-        self._bell.ring()
+        self._live.wake()
 
     def run(self) -> None:
-        self._archivist.thread.start()
+        self._words.note_thread(threading.get_ident(), on.LIVE_BELL)
+        self._serve_all()
+        while not self._stopping:
+            self._live.turn()
+        self._close()
+
+    def _serve_all(self) -> None:
+        specs = []
         for session in sessions_with_sinks(self._ring_dir):
             try:
-                self._serve(session)
-            except (IpcError, OSError) as error:
+                specs.append((read_sink(self._ring_dir, session), lambda _: None))
+            except (IpcError, OSError, ValueError) as error:
                 self._report(f"session {session} is not served: {error}")
-        while not self._stopping:
-            self._turn()
-        self._close()
+        self._lanes.serve_all(specs)
+
+    def _close(self) -> None:
+        self._live.close()
+        for lane in self._lanes.stop(time.monotonic() + CLOSE_MAX_S):
+            hanging = ", ".join(status.session for status in lane.failing())
+            self._report(f"logs {lane.number} did not end in time ({hanging}): the next router goes on at the cursors")
 
     # --- what the last router died of ---
 
     def note_predecessor(self, *, fell: bool) -> None:
-        now_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        for bell in range(on.BELLS):
+        """Only a thread's last words count against the session it served: a SIGKILL proves nothing, nor does a thread
+        that was at work when another one fell."""
+        death = self._words.of_predecessor()
+        if death is not None or fell:
+            self._report(f"the last router died of itself: {death.what if death else 'it left no word why'}")
+        for bell in range(on.BELLS - 1):
             served = self._board[on.serving_word(bell)]
-            if fell and served:
+            if served and death is not None and death.bell == bell:
+                now_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
                 self._store_record(served - 1, after_death(self._record(served - 1), now_ns))
             self._board[on.serving_word(bell)] = 0
             self._board[on.sleeping_word(bell)] = 0
@@ -109,117 +165,54 @@ class Router:
         for index, value in enumerate((*record.deaths_ns, record.aside_until_ns)):
             self._board[first + index] = value
 
-    # --- the loop ---
+    def _aside_until_ns(self, spec: SinkSpec) -> int:
+        """On the monotonic clock; 0: it may be served."""
+        record = self._record(spec.slot)
+        now_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        if not is_aside(record, now_ns):
+            return 0
+        self._report(f"session {spec.session} is set aside: three routers died of it within a minute")
+        return time.monotonic_ns() + record.aside_until_ns - now_ns
 
-    def _turn(self) -> None:
-        self._live.send()
-        sleeping = on.sleeping_word(on.LIVE_BELL)
-        self._board[sleeping] = 1
-        barrier()
-        busy = self._live.has_news()
-        events = self._live.poll.poll(0 if busy else None)
-        self._board[sleeping] = 0
-        for fd, event in events:
-            if not self._live.dispatch(fd, event):
-                self._bell.hush()
-                self._live.look_again()
-
-    def _close(self) -> None:
-        for lane in self._lanes.values():
-            lane.post(LogLane.stop)
-        self._archivist.stop()
-        for lane in self._lanes.values():
-            lane.thread.join()
-        self._archivist.thread.join()
-        self._live.close()
+    def _spec_of(self, session: str) -> SinkSpec | None:
+        spec = self._lanes.spec_of(session)
+        if spec is not None and is_aside(self._record(spec.slot), time.clock_gettime_ns(time.CLOCK_BOOTTIME)):
+            raise IpcError("three routers died of it within a minute, it is set aside for a while")
+        return spec
 
     # --- orders ---
 
-    def _carry_out(self, order: Order) -> FromRouter:
+    def _carry_out(self, order: Order, answer: Callable[[FromRouter], None]) -> None:
+        def is_done(wrong: str | None) -> None:
+            answer(Done(order.id) if wrong is None else Failed(order.id, wrong))
+
         match order:
-            case Serve(id, session):
-                self._serve(session)
-            case Drop(id, session):
-                self._drop(session)
-            case LogOrder(id, action, sessions):
-                self._log_order(action, sessions)
+            case Serve(_, session):
+                self._lanes.serve(read_sink(self._ring_dir, session), is_done)
+            case Drop(_, session):
+                self._live.forget(session)
+                self._lanes.drop(session, is_done)
+            case LogOrder(_, action, sessions):
+                self._lanes.log_order(action, sessions, is_done)
             case AskStatus(id):
-                return self._status(id)
+                answer(self._status(id))
             case _:
                 assert_never(order)
-        return Done(id)
-
-    def _serve(self, session: str) -> None:
-        before = self._specs.get(session)
-        spec = read_sink(self._ring_dir, session)
-        self._specs[session] = spec
-        if before is not None and before.log is not None and self._lane_of(before.log) is not self._lane(spec):
-            self._lane_of(before.log).post(lambda lane: lane.drop(before.slot))
-        record = self._record(spec.slot)
-        now_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        not_before_ns = 0
-        if is_aside(record, now_ns):
-            not_before_ns = time.monotonic_ns() + record.aside_until_ns - now_ns
-            self._report(f"session {session} is set aside: three routers died of it within a minute")
-        lane = self._lane(spec)
-        if lane is not None:
-            lane.post(lambda lane: lane.serve(spec, not_before_ns=not_before_ns))
-
-    def _drop(self, session: str) -> None:
-        self._live.forget(session)
-        spec = self._specs.pop(session, None)
-        lane = None if spec is None else self._lane(spec)
-        if spec is not None and lane is not None:
-            lane.post(lambda lane: lane.finish(spec.slot))
-
-    def _log_order(self, action: str, sessions: list[str] | None) -> None:
-        act = _ACTIONS.get(action)
-        if act is None:
-            raise IpcError(f"no such order: {action}")
-        slots = (
-            None if sessions is None else frozenset(self._specs[name].slot for name in sessions if name in self._specs)
-        )
-        for lane in self._lanes.values():
-            lane.post(lambda lane: lane.for_sessions(slots, act))
 
     def _status(self, request: int) -> RouterStatus:
-        failing = [status for lane in self._lanes.values() for status in lane.failing()]
-        aside = [name for lane in self._lanes.values() for name in lane.set_aside()]
-        return RouterStatus(request, self._live.subscribers, len(self._lanes), failing, aside)
+        failing, aside = self._lanes.failing(), self._lanes.set_aside()
+        return RouterStatus(
+            request,
+            self._live.subscribers,
+            len(self._lanes.all),
+            failing[:MOST_NAMED],
+            len(failing),
+            aside[:MOST_NAMED],
+            len(aside),
+        )
 
-    # --- lanes ---
-
-    def _log_of(self, session: str) -> LogSpec | None:
-        spec = self._specs.get(session)
-        return None if spec is None else spec.log
-
-    def _lane(self, spec: SinkSpec) -> LogLane | None:
-        return None if spec.log is None else self._lane_of(spec.log)
-
-    def _lane_of(self, log: LogSpec) -> LogLane:
-        device = _device_of(log.directory)
-        if device not in self._lanes:
-            self._lanes[device] = self._new_lane()
-        return self._lanes[device]
-
-    def _new_lane(self) -> LogLane:
-        """More devices than bells share the last lane."""
-        number = on.FIRST_LOG_BELL + len(set(self._lanes.values()))
-        if number > on.LAST_LOG_BELL:
-            return next(lane for lane in self._lanes.values() if lane.number == on.LAST_LOG_BELL)
+    def _new_lane(self, number: int) -> LogLane:
         bell = open_reader_bell(self._ring_dir, number)
-        lane = LogLane(self._ring_dir, self._board, number, bell, self._report, self._archivist)
-        lane.thread.start()
+        lane = LogLane(self._ring_dir, self._board, number, bell, self._report)
+        lane.start(lambda ident: self._words.note_thread(ident, number))
         return lane
-
-
-_ACTIONS = {"rotate": SessionLog.rotate, "reopen": SessionLog.reopen, "clear": SessionLog.clear}
-
-
-def _device_of(directory: str) -> int:
-    """Of the directory, or of what it will be made in."""
-    while True:
-        try:
-            return os.stat(directory).st_dev
-        except FileNotFoundError:
-            directory = os.path.dirname(directory) or "."

@@ -1,15 +1,20 @@
 """What the router and its clients say to each other, over a SEQPACKET socket.
 
 Requests and answers are msgpack messages. A client says Hello, then either gives orders (the supervisor: each is
-answered by Done, Failed or RouterStatus, with its id), or subscribes. After Subscribed the connection carries only
-the stream: packets that begin with a byte below 0x20, each of them one of
+answered by Done, Failed or RouterStatus, with its id), or subscribes. An order is answered once it is carried out: one
+to a log that hangs is answered when that log goes on, and others do not wait for it.
+
+After Subscribed the connection carries only the stream, and a Goodbye at its end: packets that begin with a byte below
+0x20, each of them one of
 
     DATA        32 bytes of header, then the bytes of one stream, at most 64 KB
     GAP         the same header, then the offset at which the gap ends, as u64: bytes that this subscriber will not get
-    CAUGHT_UP   header only: what comes from here on is live
+    CAUGHT_UP   header only: everything up to where the stream stood when the subscription began has been sent
 
 Header: packet u8, kind u8, flags u16, epoch u32, offset u64, time u64 (CLOCK_MONOTONIC ns, 0 from a log), seq u64 (0
-from a log). Frames of other kinds (BEGIN, END, RESIZE) come as DATA of their kind with their payload.
+from a log). Frames of other kinds (BEGIN, END, RESIZE) come as DATA of their kind with their payload; a log has none
+of them. A place is one of OUT: who comes back with `Since` gets each byte of OUT once, and ERR and other frames that
+stand right at that place again: their offsets and seq tell.
 """
 
 import struct
@@ -24,9 +29,12 @@ from ipc.errors import ProtocolError
 VERSION = 1
 MAX_DATA_BYTES = 1 << 16
 UNKNOWN_OFFSET = 2**64 - 1
+MOST_NAMED = 256  # sessions in one status: a packet is no place for thousands
 
+SessionName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_.@:-]{1,160}\Z")]
 Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Epoch = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 LineCount = Annotated[int, Meta(ge=0, le=1_000_000)]
 
 
@@ -39,7 +47,7 @@ class Now(msgspec.Struct, frozen=True, tag="now"):
 
 
 class Since(msgspec.Struct, frozen=True, tag="since"):
-    epoch: Count
+    epoch: Epoch
     offset: Count
 
 
@@ -55,7 +63,7 @@ Origin = Now | Since | LastBytes | LastLines
 
 
 class Subscribe(msgspec.Struct, frozen=True, tag="subscribe"):
-    session: str
+    session: SessionName
     origin: Origin
     max_lag_bytes: Annotated[int, Meta(ge=4096, le=2**40)] = 1 << 20
 
@@ -64,14 +72,14 @@ class Serve(msgspec.Struct, frozen=True, tag="serve"):
     """The session's sink file is new or has changed."""
 
     id: Id
-    session: str
+    session: SessionName
 
 
 class Drop(msgspec.Struct, frozen=True, tag="drop"):
     """The session is about to be forgotten: what stands in its ring is written first."""
 
     id: Id
-    session: str
+    session: SessionName
 
 
 class LogOrder(msgspec.Struct, frozen=True, tag="log_order"):
@@ -97,7 +105,14 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 
 class LogStatus(msgspec.Struct, frozen=True):
     session: str
-    failing_since_ns: int  # 0: it works
+    failing_since_ns: int  # wall clock
+    reason: str
+
+
+class SetAside(msgspec.Struct, frozen=True):
+    """Not served for a while: nobody reads its ring."""
+
+    session: str
     reason: str
 
 
@@ -105,8 +120,10 @@ class RouterStatus(msgspec.Struct, frozen=True, tag="router_status"):
     id: Id
     subscribers: int
     lanes: int
-    failing: list[LogStatus]
-    set_aside: list[str]
+    failing: list[LogStatus]  # at most MOST_NAMED of them
+    failing_count: int
+    set_aside: list[SetAside]  # likewise
+    set_aside_count: int
 
 
 class Subscribed(msgspec.Struct, frozen=True, tag="subscribed"):

@@ -10,30 +10,46 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from ipc.board import MAX_SESSIONS
 from ipc.errors import ProtocolError
 from ipc.log_directory import SessionUser
 from ipc.log_retention import LogPolicy, Retention
 
 VERSION = 1
 _SUFFIX = ".sink"
+_FILE_NAME = r"\A(?!\.{1,2}\Z)[^/\0]+\Z"
+FileName = Annotated[str, Meta(pattern=_FILE_NAME, max_length=200)]
 
 
 class LogSpec(msgspec.Struct, frozen=True):
-    """`name` holds the terminal's output or stdout; `err_name`, for pipes, stderr."""
+    """`name` holds the terminal's output or stdout; `err_name`, for pipes, stderr: "" where there is none."""
 
-    directory: str
-    name: str
-    err_name: str
+    directory: Annotated[str, Meta(pattern=r"\A[^\0]+\Z")]
+    name: FileName
+    err_name: Annotated[str, Meta(pattern=rf"\A\Z|{_FILE_NAME}", max_length=200)]
     required: bool = True
     policy: LogPolicy = LogPolicy()
     retention: Retention = Retention()
     compress: bool = True
     user: SessionUser | None = None
 
+    def __post_init__(self) -> None:
+        if self.name == self.err_name:
+            raise ValueError(f"both streams cannot be logged to {self.name}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name, self.err_name) if self.err_name else (self.name,)
+
+    @property
+    def rotates(self) -> bool:
+        policy = self.policy
+        return policy.max_bytes is not None or policy.interval_s is not None or policy.daily
+
 
 class SinkSpec(msgspec.Struct, frozen=True):
     session: str
-    slot: Annotated[int, Meta(ge=0)]
+    slot: Annotated[int, Meta(ge=0, lt=MAX_SESSIONS)]
     log: LogSpec | None = None
     version: int = VERSION
 
@@ -61,6 +77,8 @@ def read_sink(ring_dir: str, session: str) -> SinkSpec:
         raise ProtocolError(f"the sink file of {session} is damaged: {error}") from error
     if spec.version != VERSION:
         raise ProtocolError(f"the sink file of {session} has version {spec.version}, this is {VERSION}")
+    if spec.session != session:
+        raise ProtocolError(f"the sink file of {session} is that of {spec.session}")
     return spec
 
 
