@@ -22,11 +22,19 @@ def _at_short_path(path: str, act: Callable[[str], None]) -> None:
 
 
 def listen_seqpacket(path: str, *, backlog: int = 64) -> socket.socket:
+    return _listen(path, socket.SOCK_SEQPACKET, backlog)
+
+
+def listen_stream(path: str, *, backlog: int = 128) -> socket.socket:
+    return _listen(path, socket.SOCK_STREAM, backlog)
+
+
+def _listen(path: str, kind: int, backlog: int) -> socket.socket:
     """Replaces what a dead predecessor left there, and has its name only once it listens. Ours alone: mode 0600."""
     unnamed = path + ".new"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(unnamed)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+    sock = socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK)
     try:
         before = os.umask(0o177)
         try:
@@ -42,7 +50,15 @@ def listen_seqpacket(path: str, *, backlog: int = 64) -> socket.socket:
 
 
 def connect_seqpacket(path: str, *, timeout_s: float = 5.0) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return _connect(path, socket.SOCK_SEQPACKET, timeout_s)
+
+
+def connect_stream(path: str, *, timeout_s: float = 5.0) -> socket.socket:
+    return _connect(path, socket.SOCK_STREAM, timeout_s)
+
+
+def _connect(path: str, kind: int, timeout_s: float) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, kind)
     try:
         sock.settimeout(timeout_s)
         _at_short_path(path, sock.connect)

@@ -1,5 +1,5 @@
-"""Do a session's books balance? The log is re-read and checked against its index, and the ring, as far as it still holds the
-same bytes, is compared with the log byte by byte.
+"""Do a session's books balance? The log is re-read and checked against its index, and the ring, as far as it still
+holds the same bytes, is compared with the log byte by byte.
 
 It needs no daemon and writes nothing. No two counters that the same code wrote are compared: what counts are bytes.
 """

@@ -1,6 +1,5 @@
 """A client's end of the control line: blocking, with a limit to every wait."""
 
-import contextlib
 import socket
 import time
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from typing import Self
 
 from ipc.errors import ProtocolError
 from ipc.framing import Deframer, frame
+from ipc.unix_socket import connect_stream
 from supervisor.control.messages import (
     MAX_ANSWER_BYTES,
     Answer,
@@ -107,14 +107,12 @@ class ControlClient:
 
 
 def connect(path: str) -> ControlClient:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    sock.settimeout(_CONNECT_MAX_S)
     try:
-        sock.connect(path)
+        sock = connect_stream(path, timeout_s=_CONNECT_MAX_S)
+    except OSError as error:
+        raise NobodyAnswersError(f"{path}: {error.strerror or error}") from error
+    try:
         return ControlClient(sock, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            sock.close()
-        if isinstance(error, OSError):
-            raise NobodyAnswersError(f"{path}: {error.strerror or error}") from error
+    except BaseException:
+        sock.close()
         raise

@@ -5,6 +5,7 @@ same with `--dry FD` or `--resume FD` behind it.
 """
 
 import os
+import socket
 import sys
 
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from childproc import worker
 from ipc.ring_dir import create_ring_dir, forget_session
 from ipc.ring_file import create_ring
+from ipc.unix_socket import listen_stream
 from supervisor.keeper import reexec
 from supervisor.keeper.keeper import Collaborators, Keeper, KeeperConfig, first_state, load_state
 from supervisor.keeper.services import ServiceSpec
@@ -27,12 +29,14 @@ class Installation(msgspec.Struct, frozen=True):
     runtime_dir: str
     supervisor_entry: str
     supervisor_args: tuple[str, ...] = ()
+    control_socket: str = ""  # where clients connect; they queue while a supervisor restarts
 
 
-def keeper_config(installation: Installation) -> KeeperConfig:
+def keeper_config(installation: Installation, control: socket.socket | None) -> KeeperConfig:
     module = installation.supervisor_entry.partition(":")[0]
+    fds = {} if control is None else {"control": control.detach()}
     services = (
-        ServiceSpec("supervisor", installation.supervisor_entry, installation.supervisor_args, decides=True),
+        ServiceSpec("supervisor", installation.supervisor_entry, installation.supervisor_args, fds, decides=True),
         ServiceSpec("router", f"{_ROUTER}:run", (installation.ring_dir, installation.runtime_dir)),
     )
     command = (sys.executable, "-m", "supervisor.keeper.process", msgspec.json.encode(installation).decode())
@@ -43,7 +47,8 @@ def run(installation: Installation) -> int:
     """Until the supervisor asks for the end; gives the exit code that it asked for."""
     create_ring_dir(installation.ring_dir)
     os.makedirs(f"{installation.runtime_dir}/w", mode=0o700, exist_ok=True)
-    return Keeper(first_state(keeper_config(installation)), COLLABORATORS).run()
+    control = listen_stream(installation.control_socket) if installation.control_socket else None
+    return Keeper(first_state(keeper_config(installation, control)), COLLABORATORS).run()
 
 
 def main(argv: list[str]) -> int:

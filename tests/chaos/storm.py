@@ -1,8 +1,9 @@
 """A kill storm over the real data plane: `python -m tests.chaos.storm [--sessions 8] [--kills 500] [--seed N]`.
 
-Programs that keep their own books write as fast as they can, or at a steady rate; workers, router and supervisor are killed
-with SIGKILL at random moments, one or several at once; then the programs are told to stop, and the books are compared: bytes
-written against bytes logged, as bytes; each exit status, reported exactly once; no process, fd or file left.
+Programs that keep their own books write as fast as they can, or at a steady rate; workers, router and supervisor are
+killed with SIGKILL at random moments, one or several at once; then the programs are told to stop, and the books are
+compared: bytes written against bytes logged, as bytes; each exit status, reported exactly once; no process, fd or
+file left.
 """
 
 import argparse

@@ -1,0 +1,93 @@
+"""What ringvisord is asked on its command line. Runs in a child of the main process, which stays small (see main.py)."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from config import ConfigErrors, load
+from config.errors import Problem
+from supervisor.fleet_place import place_of
+
+USAGE = 2
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-c", "--config", "config_file", metavar="FILE", help="The fleet file; else it is looked for.")
+@click.version_option(package_name="ringvisor", prog_name="ringvisord")
+@click.pass_context
+def ringvisord(context: click.Context, config_file: str | None) -> None:
+    """Run a fleet of sessions in the foreground.
+
+    The fleet file is that of -c, $RINGVISOR_CONFIG, ./ringvisor.toml, ~/.config/ringvisor/ringvisor.toml or
+    /etc/ringvisor/ringvisor.toml. `ringvisord init` writes one to begin with. Operate it with ringctl.
+    """
+    plan_fd: int = context.obj
+    context.obj = config_file
+    if context.invoked_subcommand is None:
+        _plan_to_run(config_file, plan_fd)
+
+
+@ringvisord.command()
+@click.option("--json", "as_json", is_flag=True, help="The problems as JSON.")
+@click.pass_obj
+def check(config_file: str | None, *, as_json: bool) -> None:
+    """Say everything that is wrong with the fleet file."""
+    try:
+        loaded = load(config_file)
+    except ConfigErrors as errors:
+        _print_problems(errors.problems, as_json=as_json)
+        sys.exit(USAGE)
+    if as_json:
+        _print_problems(loaded.warnings, as_json=True)
+        return
+    for warning in loaded.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    click.echo(f"{loaded.fleet.config}: {len(loaded.fleet.sessions)} sessions, no errors")
+
+
+@ringvisord.command()
+def schema() -> None:
+    """Print a JSON Schema of the fleet file, for editors."""
+    from config.schema import fleet_schema  # noqa: PLC0415 - only this command needs it
+
+    click.echo(json.dumps(fleet_schema(), indent=2))
+
+
+@ringvisord.command()
+@click.argument("file", default="ringvisor.toml")
+def init(file: str) -> None:
+    """Write a commented fleet file to begin with."""
+    from config.example import EXAMPLE  # noqa: PLC0415 - only this command needs it
+
+    try:
+        with open(file, "x", encoding="utf-8") as target:
+            target.write(EXAMPLE)
+    except FileExistsError:
+        raise click.ClickException(f"{file} is there already: move it away, or name another file") from None
+    except OSError as error:
+        raise click.ClickException(f"{file} cannot be written: {error.strerror}") from None
+    click.echo(f"{Path(file).resolve()} written; try: ringvisord -c {file} check")
+
+
+def _plan_to_run(config_file: str | None, plan_fd: int) -> None:
+    """Tell the main process where the fleet lives, or end with everything that is wrong."""
+    try:
+        loaded = load(config_file)
+    except ConfigErrors as errors:
+        _print_problems(errors.problems, as_json=False)
+        sys.exit(USAGE)
+    for warning in loaded.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    os.write(plan_fd, msgspec.msgpack.encode(place_of(loaded.fleet, loaded.fleet.config)))
+
+
+def _print_problems(problems: tuple[Problem, ...], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(problems)).decode())
+        return
+    for problem in problems:
+        click.echo(str(problem), err=True)

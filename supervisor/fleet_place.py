@@ -1,0 +1,68 @@
+"""Where a fleet lives: its directories, and the file that tells clients about them."""
+
+import os
+from typing import Protocol
+
+import msgspec
+
+CONTROL_SOCKET = "control.sock"
+_RECORD = "fleet.json"
+
+
+class FleetPlace(msgspec.Struct, frozen=True):
+    """Stands in `<runtime_dir>/fleet.json` for whoever comes without a readable fleet file."""
+
+    name: str
+    runtime_dir: str
+    ring_dir: str  # the fleet's own, inside the tmpfs that the file names
+    state_dir: str
+    log_dir: str
+    config: str
+    version: int = 1
+
+    @property
+    def control_socket(self) -> str:
+        return f"{self.runtime_dir}/{CONTROL_SOCKET}"
+
+
+class Settings(Protocol):
+    """The part of a fleet file that says where things lie."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def runtime_dir(self) -> str: ...
+    @property
+    def ring_dir(self) -> str: ...
+    @property
+    def state_dir(self) -> str: ...
+    @property
+    def log_dir(self) -> str: ...
+
+
+def place_of(settings: Settings, config: str) -> FleetPlace:
+    ring_dir = f"{settings.ring_dir}/ringvisor-{os.geteuid()}-{settings.name}"
+    return FleetPlace(settings.name, settings.runtime_dir, ring_dir, settings.state_dir, settings.log_dir, config)
+
+
+def make_directories(place: FleetPlace) -> None:
+    for directory, mode in ((place.runtime_dir, 0o700), (place.state_dir, 0o700), (place.log_dir, 0o755)):
+        os.makedirs(directory, mode=mode, exist_ok=True)
+
+
+def write_place(place: FleetPlace) -> None:
+    temporary = f"{place.runtime_dir}/{_RECORD}.new"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        os.write(fd, msgspec.json.encode(place))
+    finally:
+        os.close(fd)
+    os.rename(temporary, f"{place.runtime_dir}/{_RECORD}")
+
+
+def read_place(runtime_dir: str) -> FleetPlace | None:
+    try:
+        with open(f"{runtime_dir}/{_RECORD}", "rb") as file:
+            return msgspec.json.decode(file.read(), type=FleetPlace)
+    except (OSError, msgspec.MsgspecError):
+        return None
