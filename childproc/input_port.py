@@ -11,16 +11,21 @@ import socket
 from collections.abc import Callable
 from typing import NamedTuple
 
+from childproc.writer_lease import WriterLease
 from ipc.errors import ProtocolError
 from ipc.unix_socket import MAX_PACKET_BYTES, is_ours, listen_seqpacket
 from ipc.worker_messages import (
     VERSION,
+    Claim,
     CloseInput,
     FromWorker,
     Goodbye,
     Greeting,
     Hello,
     Input,
+    Lease,
+    Refusal,
+    Refused,
     Resize,
     decode_to_worker,
     encode,
@@ -50,6 +55,7 @@ class InputPort:
         self._numbers = itertools.count()
         self._by_fd: dict[int, _Client] = {}
         self._by_number: dict[int, _Client] = {}
+        self._lease = WriterLease()
         poll.register(self._socket, select.EPOLLIN)
 
     @property
@@ -109,7 +115,29 @@ class InputPort:
             return None
         if not client.greeted:
             raise ProtocolError("the first message must be hello")
+        if isinstance(message, Claim):
+            self._claim(client.number, message)
+            return None
+        if isinstance(message, Input | CloseInput) and self._lease.bars(client.number):
+            self.answer(client.number, Refused(message.id, Refusal.NOT_WRITER, 0, 0))
+            return None
         return Request(client.number, message)
+
+    def _claim(self, number: int, claim: Claim) -> None:
+        before = self._lease.writer
+        self._lease.claim(number, steal=claim.steal)
+        held = self._lease.writer == number
+        if before is not None and before != number and held:
+            self.answer(before, Lease(held=False))
+        self.answer(number, Lease(held=held))
+
+    def _leave(self, number: int) -> None:
+        """The next in line writes."""
+        before = self._lease.writer
+        self._lease.leave(number)
+        heir = self._lease.writer
+        if heir is not None and heir != before:
+            self.answer(heir, Lease(held=True))
 
     def _greet(self, client: _Client, hello: Hello, greeting: Callable[[], Greeting]) -> None:
         if hello.version != VERSION:
@@ -130,8 +158,10 @@ class InputPort:
         del self._by_fd[client.socket.fileno()], self._by_number[client.number]
         self._poll.unregister(client.socket)
         client.socket.close()
+        self._leave(client.number)
 
     def close(self) -> None:
+        self._lease = WriterLease()  # nobody inherits from a port that closes
         for client in list(self._by_fd.values()):
             self._drop(client)
         self._socket.close()

@@ -5,6 +5,9 @@ id: Refused at once, or Written when the last byte of it has gone into the termi
 Ctrl-C swept it away or nobody is left to read it. A client that loses its worker and has no answer asks the next one:
 its greeting says how many bytes of this epoch had gone in for certain, and how many were in the one write that was
 interrupted, of which nobody knows.
+
+Clients that type for a person Claim the session first: one of them is the writer, and Lease says who, whenever that
+changes. What the others send is refused. Clients that never claim are not held back.
 """
 
 from enum import StrEnum
@@ -26,6 +29,7 @@ class Refusal(StrEnum):
     FULL = "input_full"
     LINE_TOO_LONG = "canonical_line_too_long"
     CLOSED = "input_closed"
+    NOT_WRITER = "another_client_writes"
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
@@ -46,6 +50,12 @@ class CloseInput(msgspec.Struct, frozen=True, tag="close_input"):
 class Resize(msgspec.Struct, frozen=True, tag="resize"):
     cols: Size
     rows: Size
+
+
+class Claim(msgspec.Struct, frozen=True, tag="claim"):
+    """I want to be the one who types: when those before me are gone, or, stealing, now."""
+
+    steal: bool = False
 
 
 class Greeting(msgspec.Struct, frozen=True, tag="greeting"):
@@ -75,12 +85,18 @@ class Discarded(msgspec.Struct, frozen=True, tag="discarded"):
     id: Id
 
 
+class Lease(msgspec.Struct, frozen=True, tag="lease"):
+    """Whether it is you who types, from now on."""
+
+    held: bool
+
+
 class Goodbye(msgspec.Struct, frozen=True, tag="goodbye"):
     reason: str
 
 
-ToWorker = Hello | Input | CloseInput | Resize
-FromWorker = Greeting | Written | Refused | Discarded | Goodbye
+ToWorker = Hello | Input | CloseInput | Resize | Claim
+FromWorker = Greeting | Written | Refused | Discarded | Lease | Goodbye
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
