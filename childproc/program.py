@@ -1,7 +1,7 @@
 """What runs between fork and exec of a session's program.
 
-The child was forked by a keeper with one thread, all signals blocked and nothing held, so it may run
-Python. It talks to the keeper over its end of a SEQPACKET pair, the gate, which closes at exec:
+The child was forked by a keeper with one thread and nothing held, so it may run Python. It talks to the
+keeper over its end of a SEQPACKET pair, the gate, which closes at exec:
 
     P            prepared: all that can be done before exec is done; wait for G
     G            from the keeper, which now knows pid and pidfd: exec. Closed instead: no keeper, so do not run

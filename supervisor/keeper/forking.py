@@ -1,4 +1,4 @@
-"""Forks, as this process does them: alone, with all signals held back, told from its children by the return value.
+"""Forks, as this process does them: with one thread, and with the signals held back that it has handlers for.
 
 Facts. A fork copies one thread: with a second one anything it had locked stays locked in the child for ever. A signal
 that arrives between fork and the child's own dispositions would run our handlers there, and be lost to it.
@@ -14,10 +14,10 @@ from typing import NoReturn
 from childproc.fdtable import close_all_except
 from childproc.program import default_signals
 from supervisor.keeper.log import log_fault
+from supervisor.keeper.wakeup import HANDLED
 
 _PR_SET_CHILD_SUBREAPER = 36
 _PF_FORKNOEXEC = 0x40
-_ALL_SIGNALS = signal.valid_signals()
 
 
 def become_subreaper() -> None:
@@ -28,11 +28,11 @@ def become_subreaper() -> None:
 
 
 def fork(child: Callable[[], NoReturn]) -> int:
-    """The new process's pid. `child` starts with every signal blocked and must set its own dispositions."""
+    """The new process's pid. `child` starts with our signals blocked and must set its own dispositions."""
     threads = os.stat("/proc/self/task").st_nlink - 2
     if threads != 1:
         raise OSError(errno.EDEADLK, f"refused to fork with {threads} threads")
-    mask = signal.pthread_sigmask(signal.SIG_SETMASK, _ALL_SIGNALS)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
     try:
         pid = os.fork()
         if pid == 0:

@@ -20,7 +20,7 @@ from supervisor.keeper.children import Children, Death
 from supervisor.keeper.log import log
 from supervisor.keeper.loop import Loop
 from supervisor.keeper.messages import Event, ServiceDied, ServiceRow, ServiceStarted, WaitStatus
-from supervisor.keeper.template import GO, READY, ForkRequest, fork_template
+from supervisor.keeper.template import GO, MAX_BYTES, READY, ForkRequest, fork_template
 
 START_MAX_S = 30.0
 STOP_MAX_S = 5.0
@@ -99,7 +99,7 @@ class Services:
         if self._template is None:
             return
         try:
-            packet = packets.receive(self._template, 1024)
+            packet = packets.receive(self._template, MAX_BYTES)
         except BlockingIOError:
             return
         if packet is None:

@@ -11,7 +11,6 @@ A template that dies is forked again and imports again; its fingerprint then say
 """
 
 import gc
-import hashlib
 import importlib
 import os
 import socket
@@ -27,7 +26,7 @@ from supervisor.keeper.messages import WaitStatus
 READY = b"P"
 GO = b"G"
 OUR_PACKAGES = ("supervisor", "childproc", "ipc", "config")
-_MAX_BYTES = 64 << 10
+MAX_BYTES = 1 << 20
 
 
 class ServiceJob(msgspec.Struct, frozen=True):
@@ -52,7 +51,7 @@ def run(connection: socket.socket, preload: Iterable[str], keeper_pid: int) -> N
     _import_quietly(preload)
     gc.freeze()
     packets.send(connection, _fingerprint())
-    while packet := packets.receive(connection, _MAX_BYTES):
+    while packet := packets.receive(connection, MAX_BYTES):
         request = msgspec.msgpack.decode(packet.payload, type=ForkRequest)
         _fork_twice(request, packet.fds, keeper_pid)
         packets.close_all(packet.fds)
@@ -72,13 +71,13 @@ def _import_quietly(modules: Iterable[str]) -> None:
 
 def _fingerprint() -> bytes:
     """Of the files that our modules were loaded from, as they are now."""
-    digest = hashlib.blake2b(digest_size=16)
+    lines = []
     for name, module in sorted(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if file and name.partition(".")[0] in OUR_PACKAGES:
             status = os.stat(file)
-            digest.update(f"{name} {status.st_ino} {status.st_size} {status.st_mtime_ns}\n".encode())
-    return digest.digest()
+            lines.append(f"{name} {status.st_ino} {status.st_size} {status.st_mtime_ns}\n")
+    return "".join(lines).encode()
 
 
 def _fork_twice(request: ForkRequest, fds: tuple[int, ...], keeper_pid: int) -> None:

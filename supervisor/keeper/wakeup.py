@@ -15,6 +15,7 @@ FORWARDED = (
     signal.SIGUSR1,
     signal.SIGUSR2,
 )
+HANDLED = (signal.SIGCHLD, *FORWARDED)
 _PIPE_BYTES = 65536
 
 
@@ -22,7 +23,7 @@ class Wakeup:
     def __init__(self) -> None:
         self.fd, self._write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
-        for number in (signal.SIGCHLD, *FORWARDED):
+        for number in HANDLED:
             signal.signal(number, lambda *_: None)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
 

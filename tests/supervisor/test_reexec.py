@@ -72,7 +72,7 @@ def test_everything_that_ran_runs_on_and_can_be_worked_with(keeper, supervisor):
 
 
 def test_no_fd_is_lost_or_left_open_for_programs(keeper, supervisor):
-    """The same number of fds, and a program sees none of them."""
+    """The same number of fds, none of which an exec would pass on, and a program sees none of them."""
     supervisor.create("s")
     supervisor.create("t")
     supervisor.start("t", 1, program("cat"))
@@ -81,8 +81,15 @@ def test_no_fd_is_lost_or_left_open_for_programs(keeper, supervisor):
     reexec(keeper, supervisor)
     while sorted(kind(link) for link in keeper.fds().values()) != before:
         pass  # the new template's predecessor is on its way out
+    assert [fd for fd in keeper.fds() if fd > 2 and not closes_at_exec(keeper.pid, fd)] == []
     supervisor.run("s", 1, shell("ls /proc/$$/fd; :", io=Io.PIPE))
     assert keeper.output("s").split() == [b"0", b"1", b"2"]
+
+
+def closes_at_exec(pid: int, fd: int) -> bool:
+    with open(f"/proc/{pid}/fdinfo/{fd}") as info:
+        flags = next(line for line in info if line.startswith("flags:"))
+    return bool(int(flags.split()[1], 8) & os.O_CLOEXEC)
 
 
 def kind(link: str) -> str:

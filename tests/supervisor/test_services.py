@@ -63,10 +63,9 @@ def test_a_service_has_its_own_fds_and_no_others(keeper, supervisor):
     """The supervisor has its channel, which it gave to us, and its way to us; the router has nothing."""
     router = pid_of(supervisor, "router")
     notes(keeper, 1)
-    while len(fds := os.listdir(f"/proc/{router}/fd")) > 3:
-        pass  # the gate is closed, and the notes are
-    assert sorted(fds) == ["0", "1", "2"]
-    assert len(os.listdir(f"/proc/{supervisor.pid}/fd")) == 4
+    for pid, count in ((router, 3), (supervisor.pid, 4)):
+        while len(os.listdir(f"/proc/{pid}/fd")) != count:
+            pass  # the gate, the notes and our channel are just being closed
 
 
 def test_a_killed_router_is_started_again_and_told_how_the_last_one_ended(keeper, supervisor):

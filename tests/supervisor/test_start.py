@@ -34,6 +34,18 @@ def test_killed_before_it_ran(keeper, supervisor, checkpoint, io):
     assert not [message for message in supervisor.unread if isinstance(message, StartFailed)]
 
 
+@pytest.mark.parametrize("checkpoint", ["reported", "released"])
+def test_a_storm_of_starts_that_are_killed_before_exec(keeper, supervisor, checkpoint):
+    """Whether it ever ran is asked of the zombie, which is there until that is known: none is taken for an exit."""
+    keeper.write("kill-at", checkpoint)
+    for number in range(100):
+        supervisor.create(f"s{number}")
+        supervisor.start(f"s{number}", 1, program("true", io=Io.PIPE))
+    ends = [supervisor.expect((StartFailed, ProgramExited)) for _ in range(100)]
+    assert [end for end in ends if not isinstance(end, StartFailed)] == []
+    assert len({end.session for end in ends}) == 100
+
+
 def test_a_program_that_is_gone_at_once_has_run(supervisor):
     """Its zombie says that it exec'ed: Started comes before ProgramExited, whatever the keeper saw first."""
     supervisor.create("s")
