@@ -1,5 +1,6 @@
 """A client's end of the control line: blocking, with a limit to every wait."""
 
+import contextlib
 import socket
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from ipc.framing import Deframer, frame
 from ipc.unix_socket import connect_stream
 from supervisor.control.messages import (
     MAX_ANSWER_BYTES,
+    NOT_PERMITTED,
     Answer,
     Done,
     Failed,
@@ -27,6 +29,14 @@ _PIECE_BYTES = 1 << 18
 
 class NobodyAnswersError(Exception):
     """No ringvisord at this socket, or one that hung up; the message says which."""
+
+
+class NotPermittedError(NobodyAnswersError):
+    """There is a ringvisord, and it does not speak with this user."""
+
+
+class NoAnswerInTimeError(NobodyAnswersError):
+    """It took the request; nothing is known of what became of it."""
 
 
 class RequestFailedError(Exception):
@@ -51,12 +61,14 @@ class ControlClient:
         self._socket.close()
 
     def _greet(self) -> Welcome:
-        self._send(Hello())
+        with contextlib.suppress(NobodyAnswersError):  # who is turned away is told so before he says anything
+            self._send(Hello())
         answer = self._receive(time.monotonic() + _CONNECT_MAX_S)
         if isinstance(answer, Welcome):
             return answer
         reason = answer.reason if isinstance(answer, Goodbye) else f"unexpected answer {type(answer).__name__}"
-        raise NobodyAnswersError(f"{self._path}: {reason}")
+        kind = NotPermittedError if reason.startswith(NOT_PERMITTED) else NobodyAnswersError
+        raise kind(f"{self._path}: {reason}")
 
     def next_id(self) -> int:
         self._next_id += 1
@@ -94,7 +106,7 @@ class ControlClient:
             try:
                 data = self._socket.recv(_PIECE_BYTES)
             except TimeoutError:
-                raise NobodyAnswersError(f"{self._path}: no answer in time") from None
+                raise NoAnswerInTimeError(f"{self._path}: no answer in time") from None
             except OSError as error:
                 raise NobodyAnswersError(f"{self._path}: {error.strerror}") from error
             if not data:
@@ -109,6 +121,8 @@ class ControlClient:
 def connect(path: str) -> ControlClient:
     try:
         sock = connect_stream(path, timeout_s=_CONNECT_MAX_S)
+    except PermissionError as error:
+        raise NotPermittedError(f"{path}: {error.strerror}") from error
     except OSError as error:
         raise NobodyAnswersError(f"{path}: {error.strerror or error}") from error
     try:

@@ -22,6 +22,7 @@ from ipc.errors import ProtocolError
 VERSION = 1
 MAX_REQUEST_BYTES = 1 << 20
 MAX_ANSWER_BYTES = 64 << 20
+NOT_PERMITTED = "not permitted"  # a Goodbye whose reason begins so is final
 
 Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Names = Annotated[list[str], Meta(max_length=10_000)]
@@ -109,6 +110,7 @@ class Scale(_Request, frozen=True):
 
     table: str
     instances: Annotated[int, Meta(ge=0, le=10_000)]
+    wait: bool = True
 
 
 class FollowEvents(_Request, frozen=True):

@@ -1,0 +1,40 @@
+"""What came of an order, session by session, in supervisorctl's words. Pure."""
+
+from collections.abc import Sequence
+
+from supervisor.cli.exits import Exit
+from supervisor.control.client import RequestFailedError
+from supervisor.control.messages import Outcome
+
+NO_SUCH = frozenset({"no such process", "no such group"})
+
+
+def outcome_line(outcome: Outcome) -> str:
+    return f"{outcome.session}: {outcome.result}" if outcome.ok else f"{outcome.session}: ERROR ({outcome.result})"
+
+
+def failure_line(failure: RequestFailedError) -> str:
+    """An order that was refused as a whole."""
+    first = str(failure).partition("\n")[0]
+    return f"ERROR: CANT_REREAD: {first}" if failure.code == "invalid_config" else f"ERROR: {first}"
+
+
+def outcomes_exit(outcomes: Sequence[Outcome], harmless: frozenset[str]) -> Exit:
+    """`harmless`: refusals after which things are as they were wanted."""
+    bad = [outcome.result for outcome in outcomes if not outcome.ok and outcome.result not in harmless]
+    if not bad:
+        return Exit.DONE
+    return Exit.NO_SUCH if NO_SUCH.issuperset(bad) else Exit.FAILED
+
+
+def advice(outcomes: Sequence[Outcome], harmless: frozenset[str]) -> str:
+    """The line for stderr; empty where nothing went wrong."""
+    bad = [outcome for outcome in outcomes if not outcome.ok and outcome.result not in harmless]
+    unknown = [outcome.session for outcome in bad if outcome.result in NO_SUCH]
+    failed = [outcome.session for outcome in bad if outcome.result not in NO_SUCH]
+    parts = []
+    if failed:
+        parts.append(f"{len(failed)} of {len(outcomes)} failed: ringctl explain {failed[0]} says why")
+    if unknown:
+        parts.append(f"no such session: {', '.join(unknown)}; ringctl status lists them")
+    return "; ".join(parts)
