@@ -14,7 +14,7 @@ import stat
 
 from ipc.bell import Bell, make_bell
 from ipc.board import BELLS, BOARD_BYTES, check_board, initial_board
-from ipc.ring_file import remove_ring
+from ipc.ring_file import has_writer, remove_ring, ring_paths, session_of
 
 
 def board_path(ring_dir: str) -> str:
@@ -82,3 +82,28 @@ def forget_session(ring_dir: str, session: str) -> None:
     for path in (writer_bell_path(ring_dir, session), sink_path(ring_dir, session)):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
+
+
+def remove_ring_dir(ring_dir: str) -> None:
+    """After an orderly end. What still has rings in it stays."""
+    if next(ring_paths(ring_dir), None) is not None:
+        return
+    last_words = f"{ring_dir}/router.died"
+    for path in (board_path(ring_dir), last_words, *(reader_bell_path(ring_dir, bell) for bell in range(BELLS))):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+    with contextlib.suppress(OSError):  # somebody else's file is none of ours to remove
+        os.rmdir(ring_dir)
+
+
+def sweep_ring_dir(ring_dir: str) -> list[str]:
+    """Remove what a fleet left behind that did not end in order. Returns the sessions whose workers still live."""
+    if not os.path.isdir(ring_dir):
+        return []
+    paths = list(ring_paths(ring_dir))
+    living = [path for path in paths if has_writer(path)]
+    if living:
+        return sorted(session_of(path) for path in living)
+    for path in paths:
+        forget_session(ring_dir, session_of(path))
+    return []

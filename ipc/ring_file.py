@@ -160,14 +160,30 @@ class WriterFile:
 
 
 def rings_bytes(ring_dir: str) -> int:
-    return sum(os.stat(path).st_size for path in _ring_paths(ring_dir))
+    return sum(os.stat(path).st_size for path in ring_paths(ring_dir))
 
 
-def _ring_paths(ring_dir: str) -> Iterator[str]:
+def ring_paths(ring_dir: str) -> Iterator[str]:
     with os.scandir(ring_dir) as entries:
         for entry in entries:
             if _SUFFIX in entry.name[-len(_SUFFIX + _NEXT) :]:
                 yield entry.path
+
+
+def session_of(path: str) -> str:
+    return os.path.basename(path).removesuffix(_NEXT).removesuffix(_SUFFIX)
+
+
+def has_writer(path: str) -> bool:
+    """Somebody holds the lock that only a writer takes."""
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def remove_ring(ring_dir: str, session: str) -> None:

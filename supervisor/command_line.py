@@ -1,4 +1,4 @@
-"""What ringvisord is asked on its command line. Runs in a child of the main process, which stays small (see main.py)."""
+"""ringvisord's command line. It runs in a child of the main process, which stays small (see main.py)."""
 
 import json
 import os

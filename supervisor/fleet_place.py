@@ -1,5 +1,6 @@
 """Where a fleet lives: its directories, and the file that tells clients about them."""
 
+import contextlib
 import os
 from typing import Protocol
 
@@ -48,6 +49,17 @@ def place_of(settings: Settings, config: str) -> FleetPlace:
 def make_directories(place: FleetPlace) -> None:
     for directory, mode in ((place.runtime_dir, 0o700), (place.state_dir, 0o700), (place.log_dir, 0o755)):
         os.makedirs(directory, mode=mode, exist_ok=True)
+
+
+def applied_fleet_path(runtime_dir: str) -> str:
+    """The fleet that is in force, for a supervisor that comes back after a crash."""
+    return f"{runtime_dir}/fleet.applied"
+
+
+def forget_applied_fleet(place: FleetPlace) -> None:
+    """ringvisord begins with what the file says."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(applied_fleet_path(place.runtime_dir))
 
 
 def write_place(place: FleetPlace) -> None:

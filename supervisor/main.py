@@ -11,8 +11,9 @@ from typing import NoReturn
 import msgspec
 
 from ipc.errors import IpcError
+from ipc.ring_dir import sweep_ring_dir
 from supervisor.fleet_lock import FleetTakenError, lock_fleet
-from supervisor.fleet_place import FleetPlace, make_directories, write_place
+from supervisor.fleet_place import FleetPlace, forget_applied_fleet, make_directories, write_place
 from supervisor.keeper.process import Installation, run
 
 SUPERVISOR = "supervisor.daemon.service:run"
@@ -25,6 +26,7 @@ def ringvisord() -> NoReturn:
     try:
         make_directories(place)
         lock = lock_fleet(place.runtime_dir)
+        _sweep(place)
         os.set_inheritable(lock, True)  # a keeper that becomes newer code keeps it; programs get fds 0 to 2 only
         write_place(place)
         code = run(
@@ -34,6 +36,17 @@ def ringvisord() -> NoReturn:
         sys.stderr.write(f"ringvisord: {error}\n")
         sys.exit(_FAILED)
     sys.exit(code)
+
+
+def _sweep(place: FleetPlace) -> None:
+    """What the last ringvisord on this directory left behind."""
+    if living := sweep_ring_dir(place.ring_dir):
+        raise FleetTakenError(
+            f"the last ringvisord on {place.runtime_dir} was killed, and {len(living)} sessions run on without it "
+            f"({', '.join(living[:5])}{' …' if len(living) > 5 else ''}): taking them over is not there yet, "
+            "end their programs first"
+        )
+    forget_applied_fleet(place)
 
 
 def _ask_command_line() -> FleetPlace:

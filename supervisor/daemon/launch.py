@@ -21,6 +21,7 @@ from ipc.ring_layout import Policy
 from ipc.ring_spec import RingSpec
 from ipc.sink_spec import LogSpec as RouterLogSpec
 from ipc.sink_spec import SinkSpec
+from supervisor.daemon.process_tree import EPOCH_VARIABLE, SESSION_VARIABLE
 
 _KEEP_ORPHANS_S = 86_400.0  # the longest that the keeper takes: in effect, as long as they live
 _RLIMITS = (
@@ -41,13 +42,14 @@ class _Accounts(Protocol):
 
 
 def program_spec(
-    spec: SessionSpec, own_env: Mapping[str, str], shells: LoginShells, accounts: _Accounts = find_account
+    spec: SessionSpec, epoch: int, own_env: Mapping[str, str], shells: LoginShells, accounts: _Accounts = find_account
 ) -> ProgramSpec:
     try:
         account = accounts(spec.user)
         environment = session_environment(spec, own_env, account, shells)
     except (NoAccountError, ConfigErrors) as problem:
         raise CannotLaunchError(str(problem)) from problem
+    environment |= {SESSION_VARIABLE: spec.name, EPOCH_VARIABLE: str(epoch)}
     changes_user = account.uid != os.geteuid()
     tty = spec.io.tty if isinstance(spec.io, PtyIo) else None
     return ProgramSpec(

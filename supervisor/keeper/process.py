@@ -9,9 +9,10 @@ import socket
 import sys
 
 import msgspec
+from setproctitle import setproctitle
 
 from childproc import worker
-from ipc.ring_dir import create_ring_dir, forget_session
+from ipc.ring_dir import create_ring_dir, forget_session, remove_ring_dir
 from ipc.ring_file import create_ring
 from ipc.unix_socket import listen_stream
 from supervisor.keeper import reexec
@@ -45,10 +46,13 @@ def keeper_config(installation: Installation, control: socket.socket | None) -> 
 
 def run(installation: Installation) -> int:
     """Until the supervisor asks for the end; gives the exit code that it asked for."""
+    setproctitle(f"ringvisord: keeper [{os.path.basename(installation.runtime_dir)}]")
     create_ring_dir(installation.ring_dir)
     os.makedirs(f"{installation.runtime_dir}/w", mode=0o700, exist_ok=True)
     control = listen_stream(installation.control_socket) if installation.control_socket else None
-    return Keeper(first_state(keeper_config(installation, control)), COLLABORATORS).run()
+    code = Keeper(first_state(keeper_config(installation, control)), COLLABORATORS).run()
+    remove_ring_dir(installation.ring_dir)
+    return code
 
 
 def main(argv: list[str]) -> int:

@@ -1,0 +1,301 @@
+"""The supervisor: one loop over the keeper's channel, the control socket and the nearest deadline.
+
+It begins by asking the keeper what there is. Whoever of the sessions the keeper knows is adopted as it stands; then
+the fleet file's sessions are placed and, where they are wanted, started. Crash it at any instruction: the next one
+finds the keeper's table, the journal and the fleet as it was applied, and goes on.
+"""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+
+from config.diff import Plan, diff
+from config.errors import ConfigErrors
+from ipc.router_messages import LogOrder
+from supervisor.control import messages as control
+from supervisor.control.server import ControlServer
+from supervisor.daemon import updating
+from supervisor.daemon.commands import Commands
+from supervisor.daemon.events import EventLog, Occurrence
+from supervisor.daemon.fleet_file import FleetFile
+from supervisor.daemon.journal_file import JournalFile
+from supervisor.daemon.keeper_link import KeeperLink
+from supervisor.daemon.killing import Killing
+from supervisor.daemon.notify import Notify
+from supervisor.daemon.placement import Placement
+from supervisor.daemon.ring_gauge import RingGauges
+from supervisor.daemon.router_link import RouterLink
+from supervisor.daemon.sessions import Sessions
+from supervisor.daemon.status import iso
+from supervisor.fleet_place import FleetPlace
+from supervisor.keeper import messages as keeper
+from supervisor.keeper.loop import Loop
+from supervisor.lifecycle import events as event
+from supervisor.lifecycle.errors import RefusedError
+from supervisor.lifecycle.journal import Decision
+from supervisor.lifecycle.registry import AUTOSTART, Registry
+from supervisor.lifecycle.replay import Recovered
+from supervisor.lifecycle.rules import rules_of
+from supervisor.lifecycle.session import Session, reborn
+from supervisor.lifecycle.states import Desired, Output, Program, SessionState
+
+_PROGRAMS = {
+    "none": Program.GONE,
+    "preparing": Program.ASKED,
+    "released": Program.ASKED,
+    "running": Program.ALIVE,
+    "gone": Program.GONE,
+}
+Report = Callable[[str], None]
+
+
+class Daemon:
+    def __init__(
+        self,
+        place: FleetPlace,
+        channel: socket.socket,
+        listener: socket.socket,
+        *,
+        own_env: Mapping[str, str],
+        boot_id: str,
+        report: Report,
+        record: Callable[[Occurrence], None],
+    ) -> None:
+        self._place = place
+        self._boot_id = boot_id
+        self._report = report
+        self._started_ns = time.time_ns()
+        self._keeper_pid = os.getppid()
+        self._services: dict[str, int] = {}
+        self._ending = False
+        self._exit_code = 0
+        self._wanted: dict[str, Desired] = {}  # as it was before the end began
+        self._loop = Loop()
+        self._file = FleetFile(place.config, place.runtime_dir, place.state_dir)
+        self._fleet = self._file.in_force()
+        self._journal = JournalFile(f"{place.state_dir}/journal", boot_id, report)
+        self._events = EventLog(time.time_ns, record)
+        self._gauges = RingGauges(place.ring_dir)
+        self._notify = Notify(own_env.get("NOTIFY_SOCKET", ""))
+        self._link = KeeperLink(channel, self._loop, self._heard)
+        self._router = RouterLink(place.runtime_dir, self._loop, report)
+        killing = Killing(self._loop, lambda: self._keeper_pid, self._own_pids)
+        self._registry = Registry()
+        self._sessions = Sessions(
+            registry=self._registry,
+            journal=self._journal,
+            link=self._link,
+            router=self._router,
+            loop=self._loop,
+            killing=killing,
+            events=self._events,
+            ring_dir=place.ring_dir,
+            own_env=own_env,
+            report=report,
+        )
+        self._commands = Commands(self, self._sessions, self._events, self._gauges, self._file, self._router)
+        self._listener = listener
+        self._server: ControlServer | None = None
+
+    def run(self) -> None:
+        """Until the keeper hangs up, which is also how an orderly end ends."""
+        self._link.hello()
+        while not self._link.lost:
+            self._loop.run_once()
+            self._sessions.begin_part_if_wanted()
+        if not self._ending:
+            self._report(self._link.lost)
+        self._journal.close()
+
+    # --- beginning ---
+
+    def _heard(self, news: keeper.Event | keeper.Answer) -> None:
+        match news:
+            case keeper.Welcome(keeper_pid=pid):
+                self._keeper_pid = pid
+            case keeper.TableReport():
+                self._begin(news)
+            case keeper.SignalReceived(seq=seq, signum=number):
+                self._link.send(keeper.Ack(seq))
+                self._obey_signal(signal.Signals(number))
+            case keeper.ServiceStarted(name=name, pid=pid):
+                self._services[name] = pid
+            case keeper.ServiceDied(name=name):
+                self._services.pop(name, None)
+                self._report(f"{name} died: {news.status}, the next one comes in {news.respawn_in_s:g} s")
+            case keeper.Goodbye(reason=reason):
+                self._report(f"the keeper hangs up: {reason}")
+            case _:
+                self._sessions.heard(news)
+                self._end_if_over()
+
+    def _begin(self, table: keeper.TableReport) -> None:
+        self._services = {row.name: row.pid for row in table.services if row.pid}
+        recovered = self._journal.recover()
+        rows = {row.session: row for row in table.sessions}
+        for name in self._registry_names(rows, recovered):
+            self._restore(name, rows.get(name), recovered)
+        self._journal.begin(self._registry.sessions.values())
+        for name, row in rows.items():
+            if name in self._registry.sessions:
+                self._adopt(name, row)
+        for name in self._registry.start_order(self._fleet.sessions):
+            self._place_and_start(name, rows)
+        self._server = ControlServer(
+            self._listener,
+            self._loop,
+            welcome=self._welcome,
+            serve=self._commands.serve,
+            on_lost=self._events.forget,
+        )
+        self._notify.ready(f"{len(self._registry.sessions)} sessions")
+
+    def _registry_names(self, rows: Mapping[str, keeper.SessionRow], recovered: Recovered) -> list[str]:
+        """Of this fleet, and those that left it while their programs were still ending."""
+        leaving = [name for name in rows if name in recovered.sessions]
+        return list(dict.fromkeys([*self._fleet.sessions, *leaving]))
+
+    def _restore(self, name: str, row: keeper.SessionRow | None, recovered: Recovered) -> None:
+        spec = self._fleet.sessions.get(name)
+        if spec is None:
+            return
+        session = recovered.sessions.get(name) or Session(
+            name, rules_of(spec), desired=Desired.UP if spec.autostart else Desired.DOWN
+        )
+        if recovered.boot_id != self._boot_id:
+            session = reborn(session)
+        self._registry.restore(session, spec)
+        if row is not None:
+            self._sessions.placements[name] = Placement(row.slot, row.worker_pid)
+
+    def _adopt(self, name: str, row: keeper.SessionRow) -> None:
+        output = {"none": Output.NONE, "flowing": Output.FLOWING, "ended": Output.ENDED, "refused": Output.REFUSED}
+        adopted = event.Adopted(row.last_epoch, _PROGRAMS[row.program], output[row.output], row.pid, report=row.report)
+        self._sessions.feed(name, adopted)
+
+    def _place_and_start(self, name: str, rows: Mapping[str, keeper.SessionRow]) -> None:
+        if name not in rows:
+            self._sessions.place(name)
+        session = self._registry.sessions[name]
+        if session.desired is Desired.UP and session.state is SessionState.STOPPED:
+            try:
+                self._sessions.feed(name, event.StartRequested(AUTOSTART))
+            except RefusedError as refusal:
+                self._report(f"{name}: {refusal}")
+
+    # --- signals to the main process ---
+
+    def _obey_signal(self, number: signal.Signals) -> None:
+        match number:
+            case signal.SIGTERM | signal.SIGINT | signal.SIGQUIT:
+                self.shut_down()
+            case signal.SIGHUP:
+                self._reload()
+            case signal.SIGUSR2:
+                self._router.tell(LogOrder(self._router.next_id(), "reopen"))
+            case signal.SIGUSR1:
+                self._ending = True
+                self._link.send(keeper.Shutdown(self._link.next_rid(), leave=True))
+            case _:
+                pass
+
+    def _reload(self) -> None:
+        self._notify.reloading()
+        try:
+            self.update([])
+        except ConfigErrors as errors:
+            self._report(f"the fleet runs on as it was: {errors}")
+        self._notify.ready(f"{len(self._registry.sessions)} sessions")
+
+    # --- what commands need ---
+
+    def fleet_status(self) -> control.FleetStatus:
+        return control.FleetStatus(
+            self._fleet.name,
+            "stopping" if self._ending else "running",
+            self._keeper_pid,
+            {**self._services, "supervisor": os.getpid()},
+            iso(self._started_ns) or "",
+            self._place.runtime_dir,
+            self._fleet.config,
+        )
+
+    def decisions(self, session: str) -> tuple[Decision, ...]:
+        return self._journal.recent(session)
+
+    def update(self, groups: list[str]) -> control.PlanReport:
+        if self._ending:
+            raise RefusedError("already shutting down")
+        old = self._fleet
+        new = updating.narrowed(old, self._file.read(), groups)
+        plan: Plan = diff(old, new)
+        self._file.apply(new)
+        self._fleet = new
+        updating.apply(self._sessions, new, plan, self._report)
+        return updating.report(0, old, new, plan)
+
+    def is_ending(self) -> bool:
+        return self._ending
+
+    def _welcome(self) -> control.Welcome:
+        return control.Welcome(self._fleet.name, version("ringvisor"), self._keeper_pid)
+
+    def _own_pids(self) -> set[int]:
+        programs = {session.pid for session in self._registry.sessions.values() if session.pid}
+        workers = {placement.worker_pid for placement in self._sessions.placements.values()}
+        return programs | workers | set(self._services.values()) | {os.getpid()}
+
+    # --- ending ---
+
+    def shut_down(self) -> None:
+        """Every session is stopped, the last to start first; then the keeper goes. What was wanted stays wanted."""
+        if self._ending:
+            return
+        self._ending = True
+        self._notify.stopping()
+        self._wanted = {name: session.desired for name, session in self._registry.sessions.items()}
+        self._stop_next_rank()
+        self._end_if_over()
+
+    def _stop_next_rank(self) -> None:
+        """Those of the highest priority that are left: the others wait until these are at rest."""
+        left = [name for name, session in self._registry.sessions.items() if session.run or session.deadline]
+        if not left:
+            return
+        last = max(self._registry.specs[name].priority for name in left)
+        for name in self._registry.stop_order(left):
+            session = self._registry.sessions[name]
+            if self._registry.specs[name].priority == last and session.desired is Desired.UP:
+                try:
+                    self._sessions.feed(name, event.StopRequested("shutdown"))
+                except RefusedError:
+                    continue
+
+    def _end_if_over(self) -> None:
+        if not self._ending or not self._wanted:
+            return
+        if any(session.run for session in self._registry.sessions.values()):
+            self._stop_next_rank()
+            return
+        self._journal.begin(
+            Session(
+                session.name,
+                session.rules,
+                desired=wanted,
+                epoch=session.epoch,
+                restarts=session.restarts,
+                exit=session.exit,
+            )
+            for name, wanted in self._wanted.items()
+            if (session := self._registry.sessions.get(name)) is not None
+        )
+        self._journal.close()
+        self._wanted = {}
+        if self._server is not None:
+            self._server.close()
+        for name in self._registry.sessions:
+            self._link.send(keeper.Forget(self._link.next_rid(), name))
+        self._link.send(keeper.Shutdown(self._link.next_rid(), leave=False, exit_code=self._exit_code))

@@ -1,0 +1,66 @@
+"""The fleet as it is applied: what the supervisor goes by until an update says otherwise.
+
+A supervisor that comes back after a crash goes on with the fleet that was in force, whatever stands in the file by
+then: an edit is applied when somebody says so. How many instances `scale` asked for is kept beside it.
+"""
+
+import os
+
+import msgspec
+
+from config import ConfigErrors, Fleet, load
+from supervisor.fleet_place import applied_fleet_path
+
+_SCALE = "scale.json"
+
+
+class FleetFile:
+    def __init__(self, config: str, runtime_dir: str, state_dir: str) -> None:
+        self._config = config
+        self._applied = applied_fleet_path(runtime_dir)
+        self._scale_path = f"{state_dir}/{_SCALE}"
+        self.scale = self._read_scale()
+
+    def in_force(self) -> Fleet:
+        """Raises ConfigErrors where nothing was applied yet and the file is wrong."""
+        try:
+            with open(self._applied, "rb") as file:
+                return msgspec.msgpack.decode(file.read(), type=Fleet)
+        except (OSError, msgspec.MsgspecError):
+            fleet = self.read()
+            self.apply(fleet)
+            return fleet
+
+    def read(self) -> Fleet:
+        """As the file stands now. Raises ConfigErrors with everything that is wrong."""
+        try:
+            return load(self._config, scale=self.scale).fleet
+        except ConfigErrors:
+            if not self.scale:
+                raise
+            # A table that was scaled may be gone from the file.
+            return load(self._config).fleet
+
+    def apply(self, fleet: Fleet) -> None:
+        _write(self._applied, msgspec.msgpack.encode(fleet))
+
+    def set_scale(self, table: str, instances: int) -> None:
+        self.scale[table] = instances
+        _write(self._scale_path, msgspec.json.encode(self.scale))
+
+    def _read_scale(self) -> dict[str, int]:
+        try:
+            with open(self._scale_path, "rb") as file:
+                return msgspec.json.decode(file.read(), type=dict[str, int])
+        except (OSError, msgspec.MsgspecError):
+            return {}
+
+
+def _write(path: str, data: bytes) -> None:
+    unnamed = path + ".new"
+    fd = os.open(unnamed, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        os.write(fd, data)
+    finally:
+        os.close(fd)
+    os.rename(unnamed, path)

@@ -1,0 +1,77 @@
+"""Who waits for what a session comes to: a request is answered for each session as soon as its fate is known.
+
+supervisorctl's words. A start has succeeded once the session is RUNNING; one that leaves STARTING in another way has
+failed, whatever the restart policy does about it later. A stop has succeeded once the session is at rest.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import NamedTuple
+
+from supervisor.lifecycle.reasons import SpawnFailed
+from supervisor.lifecycle.session import Session
+from supervisor.lifecycle.states import SessionState
+
+_AT_REST = {SessionState.STOPPED, SessionState.EXITED, SessionState.FATAL}
+
+
+class Awaited(Enum):
+    STARTED = auto()
+    STOPPED = auto()
+
+
+class Fate(NamedTuple):
+    result: str
+    ok: bool
+
+
+def fate(awaited: Awaited, session: Session) -> Fate | None:
+    """None: not known yet."""
+    if awaited is Awaited.STOPPED:
+        return Fate("stopped", ok=True) if session.state in _AT_REST and session.run is None else None
+    match session.state:
+        case SessionState.RUNNING:
+            return Fate("started", ok=True)
+        case SessionState.STARTING:
+            return None
+        case SessionState.STOPPED | SessionState.STOPPING if session.start_when_ended:
+            return None
+        case _:
+            return Fate(_why_not(session), ok=False)
+
+
+def _why_not(session: Session) -> str:
+    if isinstance(session.exit, SpawnFailed):
+        return {"ENOENT": "no such file", "EACCES": "file is not executable"}.get(session.exit.errno, "spawn error")
+    return "abnormal termination"
+
+
+@dataclass(slots=True)
+class Waiter:
+    awaited: Awaited
+    tell: Callable[[str, Fate], None]  # session, fate
+    left: set[str]
+    done: Callable[[], None]
+
+
+class Waiters:
+    def __init__(self) -> None:
+        self._waiters: list[Waiter] = []
+
+    def add(self, waiter: Waiter) -> None:
+        if waiter.left:
+            self._waiters.append(waiter)
+        else:
+            waiter.done()
+
+    def note(self, name: str, session: Session | None) -> None:
+        """Something has changed. None: the session is gone."""
+        for waiter in [waiter for waiter in self._waiters if name in waiter.left]:
+            known = Fate("stopped", ok=True) if session is None else fate(waiter.awaited, session)
+            if known is not None:
+                waiter.left.discard(name)
+                waiter.tell(name, known)
+                if not waiter.left:
+                    self._waiters.remove(waiter)
+                    waiter.done()
