@@ -45,7 +45,9 @@ def selectors(function: _F) -> _F:
 
 def some_selectors(function: _F) -> _F:
     metavar = "NAME|GROUP:*|GLOB|all..."
-    return click.argument("selectors", nargs=-1, required=True, metavar=metavar, shell_complete=complete_names)(function)
+    return click.argument("selectors", nargs=-1, required=True, metavar=metavar, shell_complete=complete_names)(
+        function
+    )
 
 
 def one_session(function: _F) -> _F:

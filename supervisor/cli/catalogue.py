@@ -3,7 +3,10 @@
 A command's module is imported when it is run: what `status` does not need, it does not pay for.
 """
 
+import importlib
 from typing import NamedTuple
+
+import click
 
 
 class Entry(NamedTuple):
@@ -64,3 +67,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
 }
 COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 NOT_THERE_YET = frozenset({"run", "stream", "ask", "upgrade"})
+
+
+def find_command(name: str) -> click.Command:
+    entry = COMMANDS[name]
+    command: click.Command = getattr(importlib.import_module(entry.module), entry.attribute)
+    return command

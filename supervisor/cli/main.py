@@ -5,7 +5,6 @@ a reader of our output that went away (| head)         ->  0, silently: it has w
 Ctrl-C                                                 ->  1 and a line; 0 where a command follows something
 """
 
-import importlib
 import os
 import sys
 import traceback
@@ -15,7 +14,7 @@ from typing import Any, NoReturn
 import click
 from click.shell_completion import CompletionItem
 
-from supervisor.cli.catalogue import COMMANDS, NOT_THERE_YET, SECTIONS
+from supervisor.cli.catalogue import COMMANDS, NOT_THERE_YET, SECTIONS, find_command
 from supervisor.cli.exits import Exit, Refusal
 from supervisor.cli.operating import Operator
 from supervisor.cli.output import complain
@@ -61,11 +60,7 @@ class Ringctl(click.Group):
         return list(COMMANDS)
 
     def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
-        entry = COMMANDS.get(name)
-        if entry is None:
-            return None
-        command: click.Command = getattr(importlib.import_module(entry.module), entry.attribute)
-        return command
+        return find_command(name) if name in COMMANDS else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -128,7 +123,7 @@ def ringctl(ctx: click.Context, config: str | None, socket: str | None, fleet: s
         return None
     from supervisor.cli.prompt import run_prompt  # noqa: PLC0415 - only when called bare
 
-    return run_prompt(ctx.obj)
+    return run_prompt(ctx.obj, ctx.command)
 
 
 if __name__ == "__main__":
