@@ -7,8 +7,9 @@ from typing import Any, Protocol, assert_never
 
 import msgspec
 
-from config.diff import diff
+from config.diff import Plan, diff
 from config.errors import ConfigErrors
+from config.model import Fleet as FleetSpec
 from ipc.router_messages import LogOrder as RouterLogOrder
 from supervisor.control import messages as control
 from supervisor.control.server import Client
@@ -16,6 +17,7 @@ from supervisor.daemon import updating
 from supervisor.daemon.events import EventLog
 from supervisor.daemon.fleet_file import FleetFile
 from supervisor.daemon.placement import shown_name
+from supervisor.daemon.regrouping import NotDoneError, Regrouping
 from supervisor.daemon.ring_gauge import RingGauges
 from supervisor.daemon.router_link import RouterLink
 from supervisor.daemon.sessions import Sessions
@@ -36,7 +38,9 @@ class Fleet(Protocol):
 
     def fleet_status(self) -> control.FleetStatus: ...
     def decisions(self, session: str) -> tuple[Decision, ...]: ...
-    def update(self, groups: list[str]) -> control.PlanReport: ...
+    @property
+    def fleet(self) -> FleetSpec: ...
+    def replace(self, new: FleetSpec) -> Plan: ...
     def shut_down(self) -> None: ...
     def is_ending(self) -> bool: ...
 
@@ -57,6 +61,7 @@ class Commands:
         self._gauges = gauges
         self._file = file
         self._router = router
+        self._regrouping = Regrouping(fleet, sessions, file)
 
     def serve(self, client: Client, request: control.Request) -> None:
         if isinstance(request, control.Hello):
@@ -65,6 +70,8 @@ class Commands:
             self._carry_out(client, request)
         except ConfigErrors as errors:
             client.tell(control.Failed(request.id, str(errors), "invalid_config"))
+        except NotDoneError as error:
+            client.tell(control.Failed(request.id, str(error), error.code))
         except RefusedError as error:
             client.tell(control.Failed(request.id, str(error)))
         except KeyError as error:
@@ -82,12 +89,15 @@ class Commands:
                 client.tell(self._status(request))
             case control.Reread():
                 client.tell(self._reread(request))
-            case control.Update():
-                client.tell(msgspec.structs.replace(self._fleet.update(request.groups), id=request.id))
+            case control.Update(groups=groups):
+                new = updating.narrowed(self._fleet.fleet, self._file.read(), groups)
+                self._regrouping.replace(client, request.id, new, wait=request.wait)
             case control.Avail():
                 client.tell(self._avail(request))
-            case control.AddGroup(group=group) | control.RemoveGroup(group=group):
-                client.tell(msgspec.structs.replace(self._fleet.update([group]), id=request.id))
+            case control.AddGroup(group=group):
+                self._regrouping.add(client, request.id, group)
+            case control.RemoveGroup(group=group):
+                self._regrouping.remove(client, request.id, group)
             case control.LogOrder():
                 self._log_order(client, request)
             case control.Inspect(session=name):
@@ -95,12 +105,11 @@ class Commands:
             case control.Explain(session=name):
                 client.tell(control.Facts(request.id, self._explain(name)))
             case control.Scale(table=table, instances=instances):
-                self._file.set_scale(table, instances)
-                client.tell(msgspec.structs.replace(self._fleet.update([]), id=request.id))
+                self._regrouping.scale(client, request.id, table, instances, wait=request.wait)
             case control.FollowEvents():
                 self._follow(client, request)
             case control.Reload():
-                client.tell(msgspec.structs.replace(self._fleet.update([]), id=request.id))
+                self._regrouping.replace(client, request.id, self._file.read(), wait=False)
             case control.Shutdown():
                 self._shut_down(client, request)
             case _:
@@ -207,7 +216,7 @@ class Commands:
         return control.StatusReport(request.id, self._fleet.fleet_status(), rows, unknown)
 
     def _reread(self, request: control.Reread) -> control.PlanReport:
-        old, new = self._file.in_force(), self._file.read()
+        old, new = self._fleet.fleet, self._file.read()
         return updating.report(request.id, old, new, diff(old, new))
 
     def _avail(self, request: control.Avail) -> control.AvailReport:

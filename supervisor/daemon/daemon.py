@@ -14,6 +14,7 @@ from importlib.metadata import version
 
 from config.diff import Plan, diff
 from config.errors import ConfigErrors
+from config.model import Fleet
 from ipc.router_messages import LogOrder
 from supervisor.control import messages as control
 from supervisor.control.server import ControlServer
@@ -205,7 +206,7 @@ class Daemon:
     def _reload(self) -> None:
         self._notify.reloading()
         try:
-            self.update([])
+            self.replace(self._file.read())
         except ConfigErrors as errors:
             self._report(f"the fleet runs on as it was: {errors}")
         self._notify.ready(f"{len(self._registry.sessions)} sessions")
@@ -226,16 +227,20 @@ class Daemon:
     def decisions(self, session: str) -> tuple[Decision, ...]:
         return self._journal.recent(session)
 
-    def update(self, groups: list[str]) -> control.PlanReport:
+    @property
+    def fleet(self) -> Fleet:
+        """As it is in force."""
+        return self._fleet
+
+    def replace(self, new: Fleet) -> Plan:
+        """What the change takes has begun when this returns; nothing of it is waited for."""
         if self._ending:
             raise RefusedError("already shutting down")
-        old = self._fleet
-        new = updating.narrowed(old, self._file.read(), groups)
-        plan: Plan = diff(old, new)
+        plan = diff(self._fleet, new)
         self._file.apply(new)
         self._fleet = new
         updating.apply(self._sessions, new, plan, self._report)
-        return updating.report(0, old, new, plan)
+        return plan
 
     def is_ending(self) -> bool:
         return self._ending

@@ -44,9 +44,13 @@ class FleetFile:
     def apply(self, fleet: Fleet) -> None:
         _write(self._applied, msgspec.msgpack.encode(fleet))
 
-    def set_scale(self, table: str, instances: int) -> None:
-        self.scale[table] = instances
-        _write(self._scale_path, msgspec.json.encode(self.scale))
+    def scaled(self, table: str, instances: int) -> Fleet:
+        """The file with so many instances of this table. Remembered once it has proved to be a fleet."""
+        scale = {**self.scale, table: instances}
+        fleet = load(self._config, scale=scale).fleet
+        self.scale = scale
+        _write(self._scale_path, msgspec.json.encode(scale))
+        return fleet
 
     def _read_scale(self) -> dict[str, int]:
         try:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from config.diff import Plan
-from config.model import Fleet
+from config.model import Fleet, SessionSpec
 from config.tables import Applied
 from supervisor.control.messages import PlanReport
 from supervisor.daemon.sessions import Sessions
@@ -23,7 +23,15 @@ def narrowed(old: Fleet, new: Fleet, groups: Iterable[str]) -> Fleet:
         return new
     sessions = {name: spec for name, spec in old.sessions.items() if spec.group not in wanted}
     sessions |= {name: spec for name, spec in new.sessions.items() if spec.group in wanted}
-    return msgspec.structs.replace(new, sessions=sessions)
+    return with_sessions(new, sessions)
+
+
+def without_group(old: Fleet, group: str) -> Fleet:
+    return with_sessions(old, {name: spec for name, spec in old.sessions.items() if spec.group != group})
+
+
+def with_sessions(fleet: Fleet, sessions: dict[str, SessionSpec]) -> Fleet:
+    return msgspec.structs.replace(fleet, sessions=sessions)
 
 
 def report(request: int, old: Fleet, new: Fleet, plan: Plan) -> PlanReport:
