@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from supervisor.cli.ink import Ink
+from supervisor.cli.moments import iso
 
 
 def fact_lines(facts: Mapping[str, Any], ink: Ink, depth: int = 0) -> Iterator[str]:
@@ -34,8 +35,12 @@ def event_text(fields: Mapping[str, Any], ink: Ink) -> str:
     """What has a time comes with it first; what says something in words says it last, and what is empty is left out."""
     rest = {key: value for key, value in fields.items() if key not in {"time", "text"} and value not in (None, "", {})}
     said = " ".join(f"{key}={scalar(value)}" for key, value in rest.items())
-    parts = [ink(str(fields.get("time", "")), "dim"), said, str(fields.get("text", ""))]
+    parts = [ink(_moment(fields.get("time")), "dim"), said, str(fields.get("text", ""))]
     return "  ".join(part for part in parts if part)
+
+
+def _moment(time: Any) -> str:
+    return iso(int(time * 1_000_000_000)) if isinstance(time, int | float) else str(time or "")
 
 
 def scalar(value: Any) -> str:

@@ -8,6 +8,7 @@ from supervisor.cli.fact_lines import fact_lines
 from supervisor.cli.ink import stdout_ink
 from supervisor.cli.operating import Operator, pass_operator
 from supervisor.cli.output import write_json, write_lines
+from supervisor.cli.session_names import bare_name
 from supervisor.control.messages import Explain, Facts, Inspect
 
 
@@ -16,7 +17,7 @@ from supervisor.control.messages import Explain, Facts, Inspect
 @json_option
 @pass_operator
 def inspect_command(operator: Operator, session: str, *, as_json: bool) -> Exit:
-    return _show(operator.ask(Inspect(1, session), Facts), as_json=as_json)
+    return _show(operator.ask(Inspect(1, bare_name(session)), Facts), as_json=as_json)
 
 
 @click.command("explain", help="The events and rules that led to a session's present state, and what it waits for.")
@@ -24,7 +25,7 @@ def inspect_command(operator: Operator, session: str, *, as_json: bool) -> Exit:
 @json_option
 @pass_operator
 def explain_command(operator: Operator, session: str, *, as_json: bool) -> Exit:
-    return _show(operator.ask(Explain(1, session), Facts), as_json=as_json)
+    return _show(operator.ask(Explain(1, bare_name(session)), Facts), as_json=as_json)
 
 
 def _show(answer: Facts, *, as_json: bool) -> Exit:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from supervisor.cli.exits import Exit, Refusal
 from supervisor.cli.operating import Operator
 from supervisor.cli.places import FleetPlace
-from supervisor.cli.session_names import fits
+from supervisor.cli.session_names import chosen
 from supervisor.control.client import NobodyAnswersError, NotPermittedError
 from supervisor.control.messages import SessionStatus
 
@@ -39,7 +39,9 @@ def find_sources(operator: Operator, selectors: Sequence[str]) -> Found:
     except NotPermittedError:
         raise
     except NobodyAnswersError:
-        found = select(_without_daemon(operator), selectors)
+        if any(selector.startswith("state=") for selector in selectors):
+            raise
+        found = Found(*chosen(_without_daemon(operator), selectors))
     return _with_bare_logs(found, operator.place.log_dir)
 
 
@@ -52,18 +54,6 @@ def one_source(operator: Operator, name: str) -> LogSource:
             raise Refusal(f"no such session: {name}; ringctl status lists them", Exit.NO_SUCH)
         case _:
             raise Refusal(f"{name} is {len(sources)} sessions: name one", Exit.USAGE)
-
-
-def select(sources: Sequence[LogSource], selectors: Sequence[str]) -> Found:
-    """What the daemon would do, as far as files know. In the order of the selectors, each session once."""
-    chosen: dict[str, LogSource] = {}
-    unknown = []
-    for selector in selectors or ["all"]:
-        fitting = [source for source in sources if fits(source, selector)]
-        chosen.update((source.name, source) for source in fitting)
-        if not fitting and selector != "all":
-            unknown.append(selector)
-    return Found(list(chosen.values()), unknown)
 
 
 def error_path(path: str) -> str:

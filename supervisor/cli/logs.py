@@ -159,7 +159,7 @@ def _new_lines(logs: Sequence[_Log], tails: Sequence[LogTail], wish: _Wish) -> I
 
 
 def _write(lines: Iterable[Line], wish: _Wish, *, at_once: bool) -> None:
-    out = click.get_binary_stream("stdout")
+    out = sys.stdout.buffer
     for line in lines:
         out.write(msgspec.json.encode(as_json(line)) + b"\n" if wish.json else wish.layout.render(line))
         if at_once:

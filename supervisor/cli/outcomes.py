@@ -6,11 +6,14 @@ from supervisor.cli.exits import Exit
 from supervisor.control.client import RequestFailedError
 from supervisor.control.messages import Outcome
 
+SO_ALREADY = frozenset({"already started", "not running"})
 NO_SUCH = frozenset({"no such process", "no such group"})
 
 
 def outcome_line(outcome: Outcome) -> str:
-    return f"{outcome.session}: {outcome.result}" if outcome.ok else f"{outcome.session}: ERROR ({outcome.result})"
+    """What is so already is an error in words, though not in the exit code."""
+    good = outcome.ok and outcome.result not in SO_ALREADY
+    return f"{outcome.session}: {outcome.result}" if good else f"{outcome.session}: ERROR ({outcome.result})"
 
 
 def failure_line(failure: RequestFailedError) -> str:

@@ -7,7 +7,7 @@ from supervisor.cli.exits import Exit
 from supervisor.cli.operating import Operator, pass_operator
 from supervisor.cli.outcomes import failure_line
 from supervisor.cli.output import complain, write_json, write_lines
-from supervisor.cli.plan_lines import reread_lines
+from supervisor.cli.plan_lines import plan_document, reread_lines
 from supervisor.cli.verdicts import verdict_on
 from supervisor.control.client import RequestFailedError
 from supervisor.control.messages import PlanReport, Reread
@@ -25,7 +25,7 @@ def reread_command(operator: Operator, *, as_json: bool) -> Exit:
         complain(f"{message}; nothing was changed, ringvisord check shows every error")
         return code
     if as_json:
-        write_json(added=plan.added, changed=plan.changed, removed=plan.removed, sessions=plan.sessions, kept=plan.kept)
+        write_json(**plan_document(plan))
     else:
         write_lines(reread_lines(plan))
     return Exit.DONE

@@ -8,6 +8,7 @@ from supervisor.cli.arguments import json_option, wait_options
 from supervisor.cli.exits import Exit
 from supervisor.cli.operating import Operator, pass_operator
 from supervisor.cli.orders import carry_out
+from supervisor.cli.output import write_lines
 from supervisor.control.messages import Scale
 
 _MOST = 10_000
@@ -30,5 +31,8 @@ def scale_command(operator: Operator, orders: tuple[str, ...], *, wait: bool, ti
     code = Exit.DONE
     for table, instances in list(map(parse_scale, orders)):
         request = Scale(1, table, instances, wait=wait)
-        code = max(code, carry_out(operator, request, timeout_s=timeout, as_json=as_json))
+        came_to = carry_out(operator, request, timeout_s=timeout, as_json=as_json)
+        if came_to is Exit.DONE and not as_json:
+            write_lines([f"{table}: {instances} instances"])
+        code = max(code, came_to)
     return code

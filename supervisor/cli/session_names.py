@@ -1,8 +1,8 @@
 """How sessions are called: as they are shown, as they may be written, and how the shell completes them. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 
 class Named(Protocol):
@@ -17,8 +17,17 @@ class Tagged(Named, Protocol):
     def tags(self) -> Iterable[str]: ...
 
 
+_T = TypeVar("_T", bound=Tagged)
+CONDITIONS = ("tag=", "group=")
+
+
 def shown_name(session: Named) -> str:
     return session.name if session.group in {"", session.name} else f"{session.group}:{session.name}"
+
+
+def bare_name(written: str) -> str:
+    """Without its group."""
+    return written.rpartition(":")[2]
 
 
 def groups_of(sessions: Iterable[Named]) -> list[str]:
@@ -37,13 +46,30 @@ def completions(sessions: Iterable[Named], begun: str) -> list[str]:
     return sorted(word for word in words if word.startswith(begun))
 
 
-def fits(session: Tagged, selector: str) -> bool:
-    """Where no daemon can be asked. `state=` is not for a file to say: it fits nothing."""
-    if selector == "all":
-        return True
-    if selector.startswith("tag="):
-        return any(fnmatchcase(tag, selector[4:]) for tag in session.tags)
+def chosen(sessions: Sequence[_T], selectors: Iterable[str]) -> tuple[list[_T], list[str]]:
+    """What the daemon would choose, for when none can be asked; and the selectors that fit nothing.
+
+    Names add up, conditions (tag=, group=) narrow. `state=` is not for files to say.
+    """
+    words = list(selectors)
+    conditions = [word.partition("=")[::2] for word in words if word.startswith(CONDITIONS)]
+    names = [word for word in words if not word.startswith(CONDITIONS)] or ["all"]
+    found: dict[str, _T] = {}
+    unknown = []
+    for name in names:
+        fitting = [session for session in sessions if _is_named(session, name)]
+        found.update((session.name, session) for session in fitting)
+        if not fitting and name not in {"all", "*"}:
+            unknown.append(name)
+    return [session for session in found.values() if all(_meets(session, *one) for one in conditions)], unknown
+
+
+def _is_named(session: Named, selector: str) -> bool:
     group, colon, name = selector.rpartition(":")
-    if not colon:
-        return fnmatchcase(session.name, name)
-    return fnmatchcase(session.group, group) and fnmatchcase(session.name, name or "*")
+    pattern = "*" if selector == "all" or (colon and not name) else name
+    return (not colon or session.group == group) and fnmatchcase(session.name, pattern)
+
+
+def _meets(session: Tagged, key: str, values: str) -> bool:
+    wanted = set(values.split(","))
+    return session.group in wanted if key == "group" else not wanted.isdisjoint(session.tags)
