@@ -22,11 +22,12 @@ from supervisor.lifecycle.turn import Turn
 
 
 def adopt(turn: Turn, event: Adopted) -> None:
-    if event.epoch > turn.session.epoch:
-        _take_over(turn, event)
-    if event.epoch < turn.session.epoch or not turn.session.has_program:
+    is_known = event.epoch <= turn.session.epoch
+    if is_known and (event.epoch < turn.session.epoch or not turn.session.has_program):
         turn.acknowledge(event.report)  # acted on before; and before a start, which the keeper refuses until then
-    if event.epoch < turn.session.epoch:
+    if not is_known:
+        _take_over(turn, event)
+    elif event.epoch < turn.session.epoch:
         _never_arrived(turn, event)
     else:
         _catch_up(turn, event)
@@ -35,20 +36,17 @@ def adopt(turn: Turn, event: Adopted) -> None:
 
 
 def _take_over(turn: Turn, event: Adopted) -> None:
-    run = Run(
-        event.epoch,
-        begun_s=turn.now_s if event.started_s is None else event.started_s,
-        program=Program.ASKED if event.program is Program.ASKED else Program.ALIVE,
-        pid=event.pid,
-        output=Output.NONE if event.program is Program.ASKED else Output.FLOWING,
-    )
     if _is_over(event) and not turn.session.has_program:
         _count_on_from(turn, event.epoch)
         return
-    turn.change(epoch=event.epoch, run=run)
+    begun_s = turn.now_s if event.started_s is None else event.started_s
+    may_not_have_run = event.report or event.program is Program.ASKED  # what follows will tell
+    program = Program.ASKED if may_not_have_run else Program.ALIVE
+    turn.change(epoch=event.epoch, run=Run(event.epoch, begun_s, program, event.output, event.pid))
     if not turn.session.is_leaving:
         turn.want(Desired.UP)
     turn.move(SessionState.UNKNOWN, f"the keeper has epoch {event.epoch}, of which there is no record")
+    _catch_up(turn, event)
 
 
 def _count_on_from(turn: Turn, epoch: int) -> None:
@@ -78,13 +76,14 @@ def _catch_up(turn: Turn, event: Adopted) -> None:
     run = turn.session.run
     if run is None:
         return
-    if run.program is Program.ASKED and event.program is not Program.ASKED:
+    if run.program is Program.ASKED:
         _catch_up_start(turn, run, event)
+    elif event.program is Program.ALIVE:
+        _signal_again(turn, run)
     if turn.run.program is not Program.GONE and event.program is Program.GONE and not event.report:
         _end_unseen(turn, event)
     if event.output is not Output.FLOWING:
         _end_output(turn, refused=event.output is Output.REFUSED)
-    _signal_again(turn)
 
 
 def _catch_up_start(turn: Turn, run: Run, event: Adopted) -> None:
@@ -105,9 +104,8 @@ def _end_output(turn: Turn, *, refused: bool) -> None:
         output_ended(turn, OutputEnded(run.epoch, refused))
 
 
-def _signal_again(turn: Turn) -> None:
-    run = turn.session.run
-    if turn.session.state is SessionState.STOPPING and run is not None and not run.is_signal_sent:
+def _signal_again(turn: Turn, run: Run) -> None:
+    if turn.session.state is SessionState.STOPPING and not run.is_signal_sent:
         signal_program(turn)
 
 

@@ -183,6 +183,13 @@ class World:
         self.keeper.greet(chance)
         self.deliver()
 
+    def lose_the_journal(self, chance: float) -> None:
+        self.session = Session("web", RULES)
+        self.bytes = encode_record(Checkpoint(0.0, self.now_s, self.session))
+        self.ends, self.decisions = [], []
+        self.keeper.greet(chance)
+        self.deliver()
+
     # ---- the rest of the world
 
     def deliver(self) -> None:
@@ -287,6 +294,7 @@ ACTIONS: dict[str, Action] = {
     "tell again": lambda world, _: world.keeper.inbox.extend(world.keeper.reports.values()),
     "wait": lambda world, x: world.pass_time(x * 6),
     "crash": lambda world, x: world.crash(x),
+    "lose the journal": lambda world, x: world.lose_the_journal(x) if x < 0.1 else None,
     "die within": lambda world, x: setattr(world, "dies_after", int(x * 4)),
     "deadline": lambda world, _: world.feed(DeadlinePassed()),
 }

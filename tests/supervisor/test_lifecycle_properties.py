@@ -5,8 +5,10 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from config.policies import RestartPolicy, RestartWhen
 from supervisor.lifecycle.journal import decode_records
 from supervisor.lifecycle.replay import replay
+from supervisor.lifecycle.rules import Rules
 from supervisor.lifecycle.states import Desired, Program, SessionState
 from tests.supervisor.lifecycle_world import ACTIONS, IDLE, World, played
 
@@ -14,10 +16,10 @@ _histories = st.lists(st.tuples(st.sampled_from(sorted(ACTIONS)), st.floats(0, 1
 
 
 @settings(deadline=None, max_examples=400)
-@given(_histories)
-def test_no_history_breaks_an_invariant_and_each_comes_to_rest(actions):
-    """One epoch at a time, no start when wanted down, one deadline, each end once; and then it is where it is wanted."""
-    _comes_to_rest(played(actions))
+@given(_histories, st.sampled_from(RestartWhen), st.integers(0, 3))
+def test_no_history_breaks_an_invariant_and_each_comes_to_rest(actions, policy, most):
+    """One epoch at a time, no start when wanted down, one deadline, each end once; then it is where it is wanted."""
+    _comes_to_rest(played(actions, Rules(restart=RestartPolicy(policy=policy, max=most, delay_s=0.5))))
 
 
 def test_long_random_histories_come_to_rest():
