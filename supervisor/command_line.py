@@ -73,6 +73,15 @@ def init(file: str) -> None:
     click.echo(f"{Path(file).resolve()} written; try: ringvisord -c {file} check")
 
 
+@ringvisord.command()
+@click.option("--seconds", default=12.0, show_default=True, help="How long to look at it.")
+def demo(seconds: float) -> None:
+    """A fleet to look at, with no set-up: its processes are killed while it works, and the books are compared."""
+    from supervisor.demo import run_demo  # noqa: PLC0415 - only this command needs it
+
+    sys.exit(run_demo(seconds))
+
+
 def _plan_to_run(config_file: str | None, plan_fd: int) -> None:
     """Tell the main process where the fleet lives, or end with everything that is wrong."""
     try:
