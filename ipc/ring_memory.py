@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from ipc import ring_layout as at
 from ipc.errors import RingCorrupt, RingVersion
+from ipc.ordering import settle
 
 
 class Descriptor(NamedTuple):
@@ -72,8 +73,15 @@ class RingMemory:
             raise RingCorrupt(f"impossible sizes: {data_bytes} bytes, {slots} descriptors")
         if len(self.buffer) < at.segment_bytes(data_bytes):
             raise RingCorrupt(f"the file has {len(self.buffer)} bytes, its header needs {at.segment_bytes(data_bytes)}")
-        commit, oldest, base = q[at.W_COMMIT], q[at.W_OLDEST], q[at.W_BASE_FRAME]
-        if not base <= oldest <= commit or commit - oldest > slots:
+        self._check_counters()
+
+    def _check_counters(self) -> None:
+        """While their writer counts on: OLDEST is never ahead of a COMMIT that was loaded after it."""
+        q = self.q
+        base, oldest = q[at.W_BASE_FRAME], q[at.W_OLDEST]
+        settle()
+        commit = q[at.W_COMMIT]
+        if not base <= oldest <= commit or commit - q[at.W_OLDEST] > q[at.W_SLOTS]:
             raise RingCorrupt(f"impossible counters: base {base}, oldest {oldest}, commit {commit}")
 
     def descriptor(self, frame: int) -> Descriptor:
