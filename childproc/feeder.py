@@ -32,8 +32,8 @@ class Feeder:
         return {self._fd: select.EPOLLOUT} if self._queue else {}
 
     def take(self, chunk: Chunk) -> None:
-        if self._terminal and self._interrupts(chunk, self._terminal):
-            return
+        if self._terminal and self._terminal.sweeps(chunk.data):
+            self._sweep(self._terminal)
         line_ends = self._terminal.line_ends() if self._terminal else None
         refusal = self._queue.offer(chunk, line_ends) if self._is_open() else Refusal.CLOSED
         if refusal is None:
@@ -85,15 +85,10 @@ class Feeder:
         for chunk in self._queue.discard():
             self._port.answer(chunk.client, Discarded(chunk.id))
 
+    def _sweep(self, terminal: Terminal) -> None:
+        """What a Ctrl-C would do to all input before it, if it did not have to wait behind it."""
+        self.discard()
+        terminal.flush_input()
+
     def _is_open(self) -> bool:
         return self._fd >= 0 and not self._closing
-
-    def _interrupts(self, chunk: Chunk, terminal: Terminal) -> bool:
-        """A Ctrl-C does not queue behind what the program leaves unread."""
-        number = terminal.signal_for(chunk.data)
-        if number is None or not (self._queue or terminal.is_stuck()):
-            return False
-        self.discard()
-        terminal.interrupt(number)
-        self._port.answer(chunk.client, Written(chunk.id, self._writer.memory.q[at.W_INPUT_OFFSET]))
-        return True

@@ -1,16 +1,16 @@
-"""The terminal as its worker sees it: size, modes and signals, through the master.
+"""The terminal as its worker sees it: size, modes and input, through the master.
 
 Facts. A size that does not change raises no SIGWINCH. The master answers tcgetattr with the program's own modes.
-Input that the program does not read piles up in the kernel, a Ctrl-C behind it: TIOCSIG reaches the foreground group
-past all of it. ptyprocess is given a duplicate of the master, and is told at once that it is closed, because its
-destructor would close and kill.
+Input that the program does not read piles up in two places: up to 4095 bytes in the terminal itself, and what does
+not fit there in the kernel's queue in front of it. A Ctrl-C behind a full terminal stays in the queue, unseen; one
+that is seen throws all unread input away. Flushing the master's output empties the queue only; the terminal itself
+is emptied through the slave. ptyprocess is given a duplicate of the master, and is told at once that it is closed,
+because its destructor would close and kill.
 """
 
 import contextlib
 import fcntl
 import os
-import signal
-import struct
 import termios
 from typing import NamedTuple
 
@@ -18,11 +18,8 @@ from ptyprocess import PtyProcess
 
 from ipc.frames import Resize
 
-_TIOCSIG = 0x40045436
 _TIOCGPTPEER = 0x5441
-_STUCK_BYTES = 2048
-_SIGNAL_CHARS = ((termios.VINTR, signal.SIGINT), (termios.VQUIT, signal.SIGQUIT), (termios.VSUSP, signal.SIGTSTP))
-
+_SIGNAL_PLACES = (termios.VINTR, termios.VQUIT, termios.VSUSP)
 _DISABLED = b"\0"
 
 
@@ -53,8 +50,8 @@ class Terminal:
         places = [termios.VEOF, termios.VKILL, termios.VEOL]
         if modes.local & termios.IEXTEN:
             places.append(termios.VEOL2)
-        if modes.local & termios.ISIG and not modes.local & termios.NOFLSH:
-            places += [place for place, _ in _SIGNAL_CHARS]
+        if modes.local & (termios.ISIG | termios.NOFLSH) == termios.ISIG:
+            places += _SIGNAL_PLACES
         ends = {b"\n", *(modes.chars[place] for place in places)} - {_DISABLED}
         if modes.input & termios.ICRNL:
             ends.add(b"\r")
@@ -64,32 +61,24 @@ class Terminal:
         """The character that means end of file now."""
         return self._modes().chars[termios.VEOF]
 
-    def signal_for(self, data: bytes) -> signal.Signals | None:
-        """The signal that this input stands for in the program's present modes."""
-        if len(data) != 1:
-            return None
+    def sweeps(self, data: bytes) -> bool:
+        """Whether this makes the terminal throw away all input before it: Ctrl-C and its like, as long as the program
+        wants them and did not ask to keep its input (NOFLSH)."""
         modes = self._modes()
-        if not modes.local & termios.ISIG:
-            return None
-        return next((number for place, number in _SIGNAL_CHARS if modes.chars[place] == data), None)
-
-    def is_stuck(self) -> bool:
-        """The program leaves its input unread."""
-        try:
-            slave = fcntl.ioctl(self._master, _TIOCGPTPEER, os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
-        except OSError:  # EBUSY: the program wants it for itself (TIOCEXCL), so nobody can look
+        if modes.local & (termios.ISIG | termios.NOFLSH) != termios.ISIG:
             return False
-        try:
-            waiting = fcntl.ioctl(slave, termios.FIONREAD, struct.pack("i", 0))
-        finally:
-            os.close(slave)
-        return int(struct.unpack("i", waiting)[0]) >= _STUCK_BYTES
+        chars = {modes.chars[place] for place in _SIGNAL_PLACES} - {_DISABLED}
+        return any(char in data for char in chars)
 
-    def interrupt(self, number: signal.Signals) -> None:
-        """What the character would have done: the foreground group gets the signal, unread input is gone."""
+    def flush_input(self) -> None:
+        """Whatever the program has not read is gone: from the kernel's queue first, then from the terminal's."""
         termios.tcflush(self._master, termios.TCOFLUSH)
-        with contextlib.suppress(OSError):
-            fcntl.ioctl(self._master, _TIOCSIG, int(number))
+        with contextlib.suppress(OSError):  # EBUSY: the program wants it for itself (TIOCEXCL)
+            slave = fcntl.ioctl(self._master, _TIOCGPTPEER, os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
+            try:
+                termios.tcflush(slave, termios.TCIFLUSH)
+            finally:
+                os.close(slave)
 
     def _modes(self) -> _Modes:
         modes = termios.tcgetattr(self._master)

@@ -58,10 +58,18 @@ def connect_stream(path: str, *, timeout_s: float = 5.0) -> socket.socket:
 
 
 def _connect(path: str, kind: int, timeout_s: float) -> socket.socket:
+    """Waits for a place among those that wait to be accepted. A socket that is non-blocking, as any with a Python
+    timeout is, would be refused at once (EAGAIN): the limit of the wait is the kernel's."""
     sock = socket.socket(socket.AF_UNIX, kind)
     try:
+        limit = struct.pack("ll", int(timeout_s), int(timeout_s % 1 * 1e6))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        try:
+            _at_short_path(path, sock.connect)
+        except BlockingIOError as error:
+            raise TimeoutError(f"nobody accepted a connection to {path} within {timeout_s} s") from error
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 0, 0))
         sock.settimeout(timeout_s)
-        _at_short_path(path, sock.connect)
     except BaseException:
         sock.close()
         raise

@@ -16,12 +16,16 @@ class Stream:
 
     def take(self, offset: int, flags: int, data: bytes) -> None:
         assert offset >= self.offset, f"bytes {offset} to {self.offset} came twice"
-        if offset > self.offset:
-            self.gaps.append((self.offset, offset))
+        self.skip_to(offset)
         self.data += data
         if flags & Flag.ORPHAN:
             self.orphaned += data
         self.offset = offset + len(data)
+
+    def skip_to(self, offset: int) -> None:
+        if offset > self.offset:
+            self.gaps.append((self.offset, offset))
+            self.offset = offset
 
     @property
     def lost_bytes(self) -> int:
@@ -45,6 +49,8 @@ class Ledger:
         if kind in STREAMS:
             self.stream(kind, run.epoch).take(run.offset, run.flags, data)
         else:
+            self.stream(Kind.OUT, run.epoch).skip_to(run.offset)
+            self.stream(Kind.ERR, run.epoch).skip_to(run.other_offset)
             self.events.append(Event(kind, run.epoch, run.offset, data))
 
     def stream(self, kind: Kind, epoch: int) -> Stream:

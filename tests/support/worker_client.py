@@ -1,7 +1,6 @@
 """A client of a worker's socket that keeps what it was told."""
 
 import itertools
-import socket
 from collections.abc import Iterable
 
 from ipc.unix_socket import MAX_PACKET_BYTES, connect_seqpacket

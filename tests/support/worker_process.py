@@ -12,6 +12,7 @@ import select
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import traceback
@@ -19,7 +20,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn
+from typing import NoReturn, Self
 
 from childproc import worker
 from childproc.fdtable import close_all_except
@@ -32,7 +33,7 @@ from ipc.frames import Kind
 from ipc.ordering import barrier
 from ipc.ring_attach import attach_reader
 from ipc.ring_dir import create_ring_dir, open_board, open_reader_bell
-from ipc.ring_file import create_ring
+from ipc.ring_file import create_ring, open_ring
 from ipc.ring_spec import RingSpec
 from supervisor.keeper.openers import opened
 from tests.support import leaks
@@ -107,7 +108,7 @@ class WorkerRig:
         create_ring_dir(self.ring_dir)
         create_ring(self.ring_dir, SESSION, RingSpec(0, size_bytes, max_bytes, policy))
         self._strangers = set(leaks.children_of(os.getpid()))
-        self._run_worker = run_worker
+        self.run_worker = run_worker
         self._settings = {"orphan_linger_s": orphan_linger_s, "stall_max_s": stall_max_s}
         self._board = open_board(self.ring_dir)
         self._bell = open_reader_bell(self.ring_dir, FIRST_LOG_BELL)
@@ -143,6 +144,12 @@ class WorkerRig:
         self.program_status = None
         self.epoch += 1
 
+    def next_epoch(self, argv: Sequence[str], io: Io) -> None:
+        """After the last one is over."""
+        self._close_fds()
+        self.start_program(argv, io)
+        self.start_worker()
+
     def start_worker(self) -> None:
         assert self._fds
         job = WorkerJob(
@@ -155,10 +162,11 @@ class WorkerRig:
 
     def _be_worker(self, job: WorkerJob, keep: Iterable[int]) -> None:
         os.dup2(os.open(self._errors_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 2)
+        sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115 - for the rest of this process's life
         os.setsid()
         default_signals()
         close_all_except((0, 1, 2, *keep))
-        self._run_worker(job)
+        self.run_worker(job)
 
     @property
     def _errors_path(self) -> str:
@@ -216,6 +224,9 @@ class WorkerRig:
         if pid:
             self.program_status = os.waitstatus_to_exitcode(status)
 
+    def kill_program(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
     def until_program_stops(self) -> None:
         self.until(lambda: os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG), look_every_s=0.002)
 
@@ -230,15 +241,17 @@ class WorkerRig:
         return self.ledger.stream(Kind.ERR, self.epoch)
 
     def words(self) -> memoryview:
-        """The header of the ring as it stands."""
-        return self._reader.memory.q
+        """The header of the ring as it stands now, whatever generation the reader is in."""
+        return open_ring(self.ring_dir, SESSION).q
 
-    def read(self, most_runs: int = 1 << 30) -> None:
-        """All there is."""
-        while most_runs and (run := self._reader.next_run(1 << 20)):
+    def read(self, most_runs: int = 1 << 30) -> int:
+        """All there is. How many runs that was."""
+        runs = 0
+        while runs < most_runs and (run := self._reader.next_run(1 << 20)):
             self.ledger.take(run)
             self._reader.finish(run)
-            most_runs -= 1
+            runs += 1
+        return runs
 
     def until(
         self, condition: Callable[[], object], *, patience_s: float = PATIENCE_S, look_every_s: float = PATIENCE_S
@@ -279,11 +292,13 @@ class WorkerRig:
                 client.receive()
 
     def until_idle_for(self, time_s: float) -> None:
-        """The worker sleeps: over this time it uses next to no CPU. A spinning one uses all of it."""
+        """The worker comes to rest: for so long it uses next to no CPU. A spinning one uses all there is."""
+        self.until(lambda: self._used_in(time_s) < time_s / 50)
+
+    def _used_in(self, time_s: float) -> float:
         before_s, started_s = self.worker_cpu_s(), time.monotonic()
         self.until(lambda: time.monotonic() - started_s >= time_s, look_every_s=time_s / 10)
-        used_s = self.worker_cpu_s() - before_s
-        assert used_s < time_s / 20, f"the worker used {used_s} s of {time_s} s"
+        return self.worker_cpu_s() - before_s
 
     def until_ended(self) -> None:
         """Program gone, output ended, worker gone: collected, and nothing left to read."""
@@ -301,13 +316,34 @@ class WorkerRig:
         return client
 
     def connect_silently(self) -> WorkerClient:
-        client = WorkerClient(worker.input_socket_path(self.runtime_dir, SESSION))
-        self.clients.append(client)
-        return client
+        self.until(self._connect, look_every_s=0.002)
+        return self.clients[-1]
+
+    def _connect(self) -> bool:
+        """False: the worker does not listen yet."""
+        with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+            self.clients.append(WorkerClient(worker.input_socket_path(self.runtime_dir, SESSION)))
+            return True
+        return False
 
     def worker_cpu_s(self) -> float:
         """Used so far, exact: the process's own clock."""
         return time.clock_gettime(~self.worker_pid << 3 | 2)
+
+    def is_held_back(self) -> bool:
+        """The ring is full, and the worker waits for its bell."""
+        return bool(self.words()[at.W_WAITING])
+
+    def worker_sleeps(self) -> bool:
+        with open(f"/proc/{self.worker_pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] == "S"
+
+    def worker_sockets(self) -> int:
+        directory, count = f"/proc/{self.worker_pid}/fd", 0
+        for fd in os.listdir(directory):
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                count += os.readlink(f"{directory}/{fd}").startswith("socket:")
+        return count
 
     def poll_mask(self, fd: int) -> int | None:
         """How the worker's epoll watches this fd; None: not at all."""
@@ -331,14 +367,17 @@ class WorkerRig:
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, 0)
             strays = set(leaks.children_of(os.getpid())) - self._strangers
-        for fd in (self.pidfd, self.worker_pidfd, *self._program_fds()):
-            if fd >= 0:
-                os.close(fd)
+        self._close_fds()
         self._bell.close()
         del self._reader, self._board
         assert self.may_fail or not self.errors, self.errors
 
-    def __enter__(self) -> "WorkerRig":
+    def _close_fds(self) -> None:
+        for fd in (self.pidfd, self.worker_pidfd, *self._program_fds()):
+            if fd >= 0:
+                os.close(fd)
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
