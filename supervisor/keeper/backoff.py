@@ -15,8 +15,8 @@ _DOUBLINGS = 10
 class Backoff(Struct, frozen=True):
     quick_deaths: int = 0
 
-    def after_death(self, lived_s: float) -> "Backoff":
-        return Backoff(1 if lived_s >= STEADY_S else self.quick_deaths + 1)
+    def after_death(self, lived_s: float, steady_s: float = STEADY_S) -> "Backoff":
+        return Backoff(1 if lived_s >= steady_s else self.quick_deaths + 1)
 
     @property
     def delay_s(self) -> float:

@@ -21,6 +21,7 @@ import msgspec
 from childproc.job import OUTPUT_ENDED, RING_REFUSED, PipeFds, WorkerJob
 from childproc.program import FAILED, GO, PREPARED, Checkpoint, become
 from childproc.spec import Phase, ProgramSpec, StartError
+from supervisor.keeper.backoff import STEADY_S
 from supervisor.keeper.children import Children, Death
 from supervisor.keeper.forking import ever_execed, fork, fork_detached
 from supervisor.keeper.log import log
@@ -54,6 +55,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     run_worker: Callable[[WorkerJob], NoReturn]
     checkpoint: Checkpoint
     start_max_s: float = START_MAX_S
+    steady_s: float = STEADY_S
 
 
 class Epochs:
@@ -227,7 +229,7 @@ class Epochs:
     def _worker_crashed(self, session: Session, run: Run, status: WaitStatus | None) -> None:
         """The next one is forked from the loop, when this one is reaped: a ring has one living writer."""
         lived_s = (time.monotonic_ns() - run.worker.started_ns) / 1e9
-        run.worker.backoff = run.worker.backoff.after_death(lived_s)
+        run.worker.backoff = run.worker.backoff.after_death(lived_s, self._around.steady_s)
         delay_s = run.worker.backoff.delay_s
         self._loop.call_in(delay_s, lambda: self._start_worker(session, run))
         self._tell(WorkerDied(session.name, run.epoch, status, delay_s))

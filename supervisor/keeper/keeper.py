@@ -21,6 +21,7 @@ from ipc.board import MAX_SESSIONS
 from ipc.errors import IpcError
 from ipc.ring_spec import RingSpec
 from supervisor.keeper import reexec
+from supervisor.keeper.backoff import STEADY_S
 from supervisor.keeper.bells import Bells
 from supervisor.keeper.children import Children
 from supervisor.keeper.epochs import START_MAX_S, Epochs, Surroundings
@@ -62,6 +63,7 @@ class KeeperConfig(msgspec.Struct, frozen=True):
     preload: tuple[str, ...]  # modules that the template imports
     reexec_argv: tuple[str, ...]  # this program; it is called with `--dry FD` or `--resume FD` behind it
     start_max_s: float = START_MAX_S
+    steady_s: float = STEADY_S  # what lived so long is started again at once; 0 under a storm of kills
 
 
 class Collaborators(msgspec.Struct, frozen=True):
@@ -132,6 +134,7 @@ class Keeper:
             tell=self._tell,
             on_channel=self._connect,
             after_crash=self._service_crashed,
+            steady_s=self._config.steady_s,
         )
         self._link = Link(
             self._loop,
@@ -168,6 +171,7 @@ class Keeper:
             run_worker=self._collaborators.run_worker,
             checkpoint=self._collaborators.checkpoint,
             start_max_s=self._config.start_max_s,
+            steady_s=self._config.steady_s,
         )
 
     # ---- signals

@@ -16,6 +16,7 @@ from ipc.ring_dir import create_ring_dir, forget_session, remove_ring_dir
 from ipc.ring_file import create_ring
 from ipc.unix_socket import listen_stream
 from supervisor.keeper import reexec
+from supervisor.keeper.backoff import STEADY_S
 from supervisor.keeper.keeper import Collaborators, Keeper, KeeperConfig, first_state, load_state
 from supervisor.keeper.services import ServiceSpec
 
@@ -30,6 +31,7 @@ class Installation(msgspec.Struct, frozen=True):
     runtime_dir: str
     supervisor_entry: str
     supervisor_args: tuple[str, ...] = ()
+    steady_s: float = STEADY_S
     control_socket: str = ""  # where clients connect; they queue while a supervisor restarts
 
 
@@ -41,7 +43,14 @@ def keeper_config(installation: Installation, control: socket.socket | None) -> 
         ServiceSpec("router", f"{_ROUTER}:run", (installation.ring_dir, installation.runtime_dir)),
     )
     command = (sys.executable, "-m", "supervisor.keeper.process", msgspec.json.encode(installation).decode())
-    return KeeperConfig(installation.ring_dir, installation.runtime_dir, services, (module, _ROUTER), command)
+    return KeeperConfig(
+        installation.ring_dir,
+        installation.runtime_dir,
+        services,
+        (module, _ROUTER),
+        command,
+        steady_s=installation.steady_s,
+    )
 
 
 def run(installation: Installation) -> int:

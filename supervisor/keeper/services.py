@@ -56,6 +56,7 @@ class Services:
         tell: Callable[[Event], None],
         on_channel: Callable[[socket.socket], None],
         after_crash: Callable[[ServiceSpec], None],
+        steady_s: float,
     ) -> None:
         self.all = {service.spec.name: service for service in services}
         self._preload = preload
@@ -64,6 +65,7 @@ class Services:
         self._tell = tell
         self._on_channel = on_channel
         self._after_crash = after_crash
+        self._steady_s = steady_s
         self._ending: set[str] = set()
         self._template_pid = 0
         self._template: socket.socket | None = None
@@ -206,7 +208,7 @@ class Services:
     def _died(self, service: Service, status: WaitStatus | None) -> None:
         if service.spec.name in self._ending:
             return
-        service.backoff = service.backoff.after_death(_seconds_since(service.started_ns))
+        service.backoff = service.backoff.after_death(_seconds_since(service.started_ns), self._steady_s)
         delay_s = service.backoff.delay_s
         log(f"{service.spec.name} died ({status}), the next one starts in {delay_s:g} s")
         self._loop.call_in(delay_s, lambda: self._start(service))

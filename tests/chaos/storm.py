@@ -112,7 +112,7 @@ def run(sessions: int, kills: int, seed: int, longest_pause_s: float, work_dir: 
     log_dir = f"{work_dir}/logs"
     os.mkdir(log_dir)
     try:
-        with running_fleet(shm_dir, log_dir) as fleet:
+        with running_fleet(shm_dir, log_dir, steady_s=0.0) as fleet:
             storm = Storm(fleet, work_dir, sessions, seed)
             storm.start()
             began_s = time.monotonic()

@@ -29,7 +29,7 @@ _STAND_IN = "tests.support.stand_in_services:supervisor"
 
 
 class RunningFleet:
-    def __init__(self, shm_dir: str, log_dir: str) -> None:
+    def __init__(self, shm_dir: str, log_dir: str, **installation: Any) -> None:
         self.ring_dir, self.runtime_dir, self.log_dir = f"{shm_dir}/rings", f"{shm_dir}/run", log_dir
         os.makedirs(self.runtime_dir, mode=0o700)
         path = f"{self.runtime_dir}/test.sock"
@@ -37,7 +37,7 @@ class RunningFleet:
         self._listener.bind(path)
         self._listener.listen()
         self._listener.settimeout(PATIENCE_S)
-        installation = Installation(self.ring_dir, self.runtime_dir, _STAND_IN, (path,))
+        installation = Installation(self.ring_dir, self.runtime_dir, _STAND_IN, (path,), **installation)
         self._stderr_path = f"{self.runtime_dir}/stderr"
         with open(self._stderr_path, "w") as stderr:
             command = [sys.executable, "-m", "supervisor.keeper.process", msgspec.json.encode(installation).decode()]
@@ -143,8 +143,8 @@ class RunningFleet:
 
 
 @contextlib.contextmanager
-def running_fleet(shm_dir: str, log_dir: str) -> Iterator[RunningFleet]:
-    fleet = RunningFleet(shm_dir, log_dir)
+def running_fleet(shm_dir: str, log_dir: str, **installation: Any) -> Iterator[RunningFleet]:
+    fleet = RunningFleet(shm_dir, log_dir, **installation)
     try:
         yield fleet
     except BaseException:
