@@ -59,6 +59,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     pending_from: int = 0
     main_point: SafePoint | None = None
     alternate_point: SafePoint | None = None
+    entered: int | None = None  # where the alternate screen that is on was switched to
     knows_screen: bool = True  # False: it began in the middle, and has not seen yet which screen is on
 
 
@@ -69,12 +70,13 @@ class ModeTracker:
         self._private = dict(begin.modes.private)  # changes with every picture that is drawn: not worth a value each
         self.main_point = begin.main_point
         self.alternate_point = begin.alternate_point
+        self.entered = begin.entered
         self.knows_screen = begin.knows_screen
         self._pending = begin.pending
         self._pending_from = begin.pending_from
 
     def snapshot(self) -> Snapshot:
-        points = self.main_point, self.alternate_point
+        points = self.main_point, self.alternate_point, self.entered
         return Snapshot(self.offset, self.modes, self._pending, self._pending_from, *points, self.knows_screen)
 
     @property
@@ -193,7 +195,7 @@ class ModeTracker:
 
     def _reset(self, offset: int) -> None:
         """RIS."""
-        self.main_point, self.alternate_point = SafePoint(offset, FRESH), None
+        self.main_point, self.alternate_point, self.entered = SafePoint(offset, FRESH), None, None
         self._modes, self.knows_screen = FRESH, True
         self._private.clear()
 
@@ -208,6 +210,7 @@ class ModeTracker:
         if bool(alternate) == bool(self._modes.alternate):
             return
         self.alternate_point = SafePoint(offset, self.modes) if alternate else None
+        self.entered = offset if alternate else None
         main, _ = self._modes.keyboard
         self._change(alternate=alternate, keyboard=(main, ()))
 

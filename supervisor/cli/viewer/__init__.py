@@ -1,0 +1,1 @@
+"""A person's terminal at a session: `attach`. Also what `send` and `expect` share with it."""
