@@ -22,7 +22,7 @@ for word in (b'one', b'two'):
 @pytest.fixture
 def hung_up(rig, fifo):
     session = rig(["python3", "-S", "-c", _CLOSE_AND_WAIT, fifo])
-    session.go = lambda: open(fifo, "w").close()  # noqa: SIM115 - closed at once
+    session.go = lambda: open(fifo, "w").close()
     session.until(lambda: session.out.data == b"before")
     session.until(lambda: is_watched_by_edges(session), look_every_s=0.002)
     return session
