@@ -78,8 +78,8 @@ def _catch_up(turn: Turn, event: Adopted) -> None:
         return
     if run.program is Program.ASKED:
         _catch_up_start(turn, run, event)
-    elif event.program is Program.ALIVE:
-        _signal_again(turn, run)
+    elif event.program is Program.ALIVE and turn.session.state is SessionState.STOPPING:
+        signal_program(turn)
     if turn.run.program is not Program.GONE and event.program is Program.GONE and not event.report:
         _end_unseen(turn, event)
     if event.output is not Output.FLOWING:
@@ -102,11 +102,6 @@ def _end_output(turn: Turn, *, refused: bool) -> None:
     run = turn.session.run
     if run is not None:
         output_ended(turn, OutputEnded(run.epoch, refused))
-
-
-def _signal_again(turn: Turn, run: Run) -> None:
-    if turn.session.state is SessionState.STOPPING and not run.is_signal_sent:
-        signal_program(turn)
 
 
 def _resume(turn: Turn) -> None:

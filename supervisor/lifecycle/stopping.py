@@ -70,9 +70,9 @@ def end_program(turn: Turn, ending: ExitReason, why: str) -> None:
 
 
 def signal_program(turn: Turn) -> None:
-    """A program not exec'ed yet would die of it without a word: it is signalled once it is known to run."""
+    """Once, as far as one can know. Before exec it would die of it without a word: it is signalled when it runs."""
     run = turn.run
-    if run.program is Program.ALIVE:
+    if run.program is Program.ALIVE and not run.is_signal_sent:
         turn.do(SendSignal(run.epoch, turn.session.rules.stop.signal, SignalTarget.GROUP))
 
 

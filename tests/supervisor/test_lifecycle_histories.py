@@ -261,6 +261,30 @@ HISTORIES: dict[str, History] = {
         (10, exited(4, 0, 10), "STOPPED KA"),
         (10, OutputEnded(4), "STOPPED F"),
     ],
+    "removed, and the output ends before the exit is told": [
+        (0, start, "STARTING S"),
+        (0, started(1, 0), "STARTING"),
+        (1, Removed(), "STOPPING T"),
+        (2, OutputEnded(1), "STOPPING"),
+        (2, exited(1, 0, 2), "STOPPED KAF"),
+    ],
+    "sight was lost of a hung program that was being ended": [
+        (0, start, "STARTING S"),
+        (0, started(1, 0), "STARTING"),
+        (1, due, "RUNNING"),
+        (2, Condemned(1, Hung("http")), "STOPPING T"),
+        (3, SightLost("?"), "UNKNOWN"),
+        (4, Adopted(1, Program.ALIVE, Output.FLOWING, 101), "STOPPING T"),
+    ],
+    "sight was lost after the stop signal was sent: it is not sent again": [
+        (0, start, "STARTING S"),
+        (0, started(1, 0), "STARTING"),
+        (2, stop, "STOPPING T"),
+        (2, StopSignalSent(1), "STOPPING"),
+        (3, SightLost("?"), "UNKNOWN"),
+        (4, Adopted(1, Program.ALIVE, Output.FLOWING, 101), "STOPPING"),
+        (14, due, "STOPPING K"),
+    ],
     "sight was lost before the start went out": [
         (0, start, "STARTING S"),
         (1, SightLost("?"), "UNKNOWN"),
@@ -343,6 +367,13 @@ def test_an_exit_after_start_seconds_was_running_first():
     assert [e.state for e in effects if isinstance(e, Announce)] == [SessionState.RUNNING, SessionState.EXITED]
 
 
+def test_an_exit_before_start_seconds_was_never_running():
+    """It goes from STARTING to BACKOFF straight."""
+    session, _ = play([(0, start, ""), (0, started(1, 0), "")])
+    _, effects = step(session, exited(1, 0, 0.5), 1.5)
+    assert next(e.state for e in effects if isinstance(e, Announce)) is SessionState.BACKOFF
+
+
 def test_no_wait_means_no_turn_of_the_loop():
     """With delay 0 the start stands in the same decision as the exit, behind its acknowledgement."""
     at_once = Rules(restart=RestartPolicy(delay_s=0.0))
@@ -370,7 +401,7 @@ def test_orphans(orphans, is_stopped, killed):
     session, _ = play([(0, start, ""), (0, started(1, 0), "")], Session("web", Rules(orphans=orphans)))
     if is_stopped:
         session, _ = step(session, stop, 5)
-    _, effects = step(session, exited(1, 0, 5), 5)
+    _, effects = step(session, exited(1, 0, 5), 5.25)  # told late
     assert (KillTree(1, 5.5) in effects) is killed
 
 
