@@ -180,8 +180,8 @@ class Lanes:
         act = _ACTIONS.get(action)
         if act is None:
             raise IpcError(f"no such order: {action}; there are {', '.join(_ACTIONS)}")
-        slots = None if sessions is None else frozenset(self._slot(name) for name in sessions)
-        waiting = self.all
+        slots, lanes = (None, self.all) if sessions is None else self._named(sessions)
+        waiting = set(lanes)
         wrong: list[str] = []
 
         def has_done(lane: LogLane, said: list[str]) -> None:
@@ -194,16 +194,22 @@ class Lanes:
             said = lane.for_sessions(slots, act)
             self._on_main(lambda: has_done(lane, said))
 
-        if not waiting:
+        if not lanes:
             answer(None)
-        for lane in self.all:
+        for lane in lanes:
             lane.post(carry_out)
 
-    def _slot(self, session: str) -> int:
-        spec = self.spec_of(session)
-        if spec is None or spec.log is None:
-            raise IpcError(f"no such session, or it has no log: {session}")
-        return spec.slot
+    def _named(self, sessions: list[str]) -> tuple[frozenset[int], list[LogLane]]:
+        """Their slots, and the lanes that have them."""
+        slots, lanes = set(), set()
+        for session in sessions:
+            place = self._places.get(session)
+            if place is None or self.log_of(session) is None:
+                raise IpcError(f"no such session, or it has no log: {session}")
+            if place.lane is not None and place.served is not None:
+                slots.add(place.served.slot)
+                lanes.add(place.lane)
+        return frozenset(slots), list(lanes)
 
     def failing(self) -> list[LogStatus]:
         now_ns = time.time_ns()

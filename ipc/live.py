@@ -5,8 +5,6 @@ subscribes to it; one mapping of its ring serves them all. Nothing here waits: l
 lanes, and what those threads have to say they `post`.
 """
 
-import contextlib
-import os
 import queue
 import select
 import socket
@@ -83,11 +81,11 @@ class Live:
         self._spec_of = spec_of
         self._bell = open_reader_bell(ring_dir, LIVE_BELL)
         self._listener = listen_seqpacket(path, backlog=1024)
-        self._spare_fd = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         self._poll = select.epoll()
         self._poll.register(self._bell, select.EPOLLIN)
         self._poll.register(self._listener, select.EPOLLIN)
         self._posted: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._hears = True
         self._clients: dict[int, Client] = {}
         self._followers: dict[str, Follower] = {}
         self._moving: set[Client] = set()  # whose ring's next generation is not in its place yet
@@ -114,6 +112,8 @@ class Live:
         events = self._poll.poll(self._timeout_s())
         self._board[sleeping_word(LIVE_BELL)] = 0
         self._look_again()
+        if not events:
+            self._hear(knocking=True)
         for fd, event in events:
             self._dispatch(fd, event)
         while not self._posted.empty():
@@ -125,7 +125,7 @@ class Live:
             self._board[sleeping_word(LIVE_BELL)] = 1
             barrier()
             if not self._has_news():
-                return self._look_s if self._moving else None
+                return self._look_s if self._moving else None if self._hears else _LAST_LOOK_S
         return 0
 
     def _has_news(self) -> bool:
@@ -201,7 +201,7 @@ class Live:
         except BlockingIOError:
             return
         except OSError:
-            self._turn_away()
+            self._hear(knocking=False)
             return
         sock.setblocking(False)
         client = Client(sock)
@@ -212,14 +212,11 @@ class Live:
         self._clients[sock.fileno()] = client
         self._poll.register(sock, select.EPOLLIN)
 
-    def _turn_away(self) -> None:
-        """No fd is left: who knocks would be reported for ever, unless a spare one lets him in and out."""
-        os.close(self._spare_fd)
-        with contextlib.suppress(OSError):
-            sock, _ = self._listener.accept()
-            _try_send(Client(sock), Goodbye("the router has no file descriptors left"))
-            sock.close()
-        self._spare_fd = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    def _hear(self, *, knocking: bool) -> None:
+        """Without a descriptor left, who knocks would be reported for ever: he waits until there may be one."""
+        if knocking != self._hears:
+            self._hears = knocking
+            self._poll.modify(self._listener, select.EPOLLIN if knocking else 0)
 
     def _receive(self, client: Client) -> None:
         try:
@@ -278,10 +275,12 @@ class Live:
             client.subscription.close()
         self._poll.unregister(client.socket)
         client.socket.close()
+        self._hear(knocking=True)
         if client.session in self._followers and not any(c.session == client.session for c in self._clients.values()):
             self._followers.pop(client.session).detach()
 
     def close(self) -> None:
+        """The last thing it does."""
         for client in list(self._clients.values()):
             self._expel(client, "the router is going down")
         self._listener.close()

@@ -61,7 +61,7 @@ def run(ring_dir: str, runtime_dir: str, *, predecessor_fell: bool, report: Call
     setproctitle("ringvisor: router")
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     _raise_fd_limit()
-    with _only_router(ring_dir):
+    with _only_router(ring_dir, report):
         words = LastWords(ring_dir)
         router = Router(ring_dir, runtime_dir, words, report)
         router.note_predecessor(fell=predecessor_fell)
@@ -90,13 +90,14 @@ def _raise_fd_limit() -> None:
 
 
 @contextlib.contextmanager
-def _only_router(ring_dir: str) -> Iterator[None]:
+def _only_router(ring_dir: str, report: Callable[[str], None]) -> Iterator[None]:
     """Two that read with the same cursors would write every byte twice. The lock ends with the process."""
     with open(board_path(ring_dir), "rb") as board:
         try:
             fcntl.flock(board, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise SystemExit(f"another router serves {ring_dir}: end it first") from None
+            report(f"another router serves {ring_dir}: end it first")
+            raise SystemExit(1) from None
         yield
 
 

@@ -336,17 +336,19 @@ class Installation:
     # --- its clients ---
 
     def connect(self) -> socket.socket:
-        path = router_socket_path(self.runtime_dir)
-        with Changes(self.runtime_dir) as changes:
-            while True:
-                try:
-                    connection = connect_seqpacket(path, timeout_s=PATIENCE_S)
-                    break
-                except (FileNotFoundError, ConnectionRefusedError):
+        connection = self._try_connect()
+        if connection is None:
+            with Changes(self.runtime_dir) as changes:
+                while (connection := self._try_connect()) is None:
                     changes.wait(PATIENCE_S)
         self._open.callback(connection.close)
         connection.send(encode(Hello()))
         return connection
+
+    def _try_connect(self) -> socket.socket | None:
+        with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+            return connect_seqpacket(router_socket_path(self.runtime_dir), timeout_s=PATIENCE_S)
+        return None
 
     def order(self, order: Any) -> Any:
         with self.connect() as connection:
