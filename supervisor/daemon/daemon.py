@@ -31,6 +31,7 @@ from supervisor.daemon.ring_gauge import RingGauges
 from supervisor.daemon.router_link import RouterLink
 from supervisor.daemon.sessions import Sessions
 from supervisor.daemon.status import iso
+from supervisor.daemon.strays import Strays
 from supervisor.fleet_place import FleetPlace
 from supervisor.keeper import messages as keeper
 from supervisor.keeper.loop import Loop
@@ -97,6 +98,7 @@ class Daemon:
             own_env=own_env,
             report=report,
         )
+        self._strays = Strays(self._link, report)
         self._commands = Commands(self, self._sessions, self._events, self._gauges, self._file, self._router)
         self._listener = listener
         self._server: ControlServer | None = None
@@ -130,19 +132,22 @@ class Daemon:
             case keeper.Goodbye(reason=reason):
                 self._report(f"the keeper hangs up: {reason}")
             case _:
-                self._sessions.heard(news)
+                if not self._strays.heard(news):
+                    self._sessions.heard(news)
                 self._end_if_over()
 
     def _begin(self, table: keeper.TableReport) -> None:
         self._services = {row.name: row.pid for row in table.services if row.pid}
         recovered = self._journal.recover()
         rows = {row.session: row for row in table.sessions}
-        for name in self._registry_names(rows, recovered):
+        for name in self._fleet.sessions:
             self._restore(name, rows.get(name), recovered)
         self._journal.begin(self._registry.sessions.values())
         for name, row in rows.items():
             if name in self._registry.sessions:
                 self._adopt(name, row)
+            else:
+                self._strays.take(row)
         for name in self._registry.start_order(self._fleet.sessions):
             self._place_and_start(name, rows)
         self._server = ControlServer(
@@ -154,15 +159,8 @@ class Daemon:
         )
         self._notify.ready(f"{len(self._registry.sessions)} sessions")
 
-    def _registry_names(self, rows: Mapping[str, keeper.SessionRow], recovered: Recovered) -> list[str]:
-        """Of this fleet, and those that left it while their programs were still ending."""
-        leaving = [name for name in rows if name in recovered.sessions]
-        return list(dict.fromkeys([*self._fleet.sessions, *leaving]))
-
     def _restore(self, name: str, row: keeper.SessionRow | None, recovered: Recovered) -> None:
-        spec = self._fleet.sessions.get(name)
-        if spec is None:
-            return
+        spec = self._fleet.sessions[name]
         session = recovered.sessions.get(name) or Session(
             name, rules_of(spec), desired=Desired.UP if spec.autostart else Desired.DOWN
         )

@@ -72,7 +72,10 @@ class Storm:
                 pid = self._fleet.supervisor.pid
         if not pid:
             return  # between two lives
-        os.kill(pid, signal.SIGKILL)
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return  # reaped since we asked
         self.kills[victim] += 1
         if victim == "supervisor":
             self._fleet.replace_supervisor()
