@@ -1,6 +1,5 @@
 """The router as a process: what stands in the rings is in the logs, whatever happens to it."""
 
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,9 +120,8 @@ def test_killed_a_hundred_times_under_load_nothing_is_lost_or_doubled(router: In
 def test_dropped_after_everything_is_written(router: Installation) -> None:
     """Done is said when the ring's rest is in the log; serving it again goes on where it was."""
     writer = router.session("d")
-    os.kill(router.pid, signal.SIGSTOP)
-    writer.write(50_000)
-    os.kill(router.pid, signal.SIGCONT)
+    with router.paused():
+        writer.write(50_000)
     assert router.order(Drop(3, "d")) == Done(3)
     assert Path(router.log_dir, "d.log").read_bytes() == stream(Kind.OUT, 1, 0, 50_000)
     writer.write(100)
@@ -166,10 +164,9 @@ def test_a_growing_and_shrinking_ring_is_followed(router: Installation) -> None:
     """Generations change under the router while it writes; not a byte is lost."""
     writer: Writer = router.session("g", max_bytes=4 * MIB)
     for _ in range(3):
-        os.kill(router.pid, signal.SIGSTOP)
-        writer.fill()
-        assert writer.ring.memory.data_bytes == 4 * MIB
-        os.kill(router.pid, signal.SIGCONT)
+        with router.paused():
+            writer.fill()
+            assert writer.ring.memory.data_bytes == 4 * MIB
         router.wait_logged("g", writer.offset(Kind.OUT))
         writer.write(10)
         router.wait_logged("g", writer.offset(Kind.OUT))

@@ -15,7 +15,7 @@ import pytest
 from ipc.frames import Kind
 from ipc.log_verify import verify_log
 from ipc.ring_layout import Policy
-from ipc.router_messages import Done, Drop, LogOrder, Serve, decode_from_router, encode
+from ipc.router_messages import AskStatus, Done, Drop, LogOrder, Serve, decode_from_router, encode
 from tests.support.disks import FreezableDisk, cpu_seconds, freezable_disk, tmpfs
 from tests.support.router_process import PATIENCE_S, Installation, Writer, installation, stream
 
@@ -237,9 +237,10 @@ def test_sigterm_does_not_wait_for_a_hanging_disk(disk: FreezableDisk, router: I
     stuck, other = on(router, "stuck", disk.path), router.session("other")
     hang(router, disk, stuck)
     other.write(30_000)
-    with router.connect() as connection:
+    with ask(router, AskStatus(1)) as connection:
+        answer(connection)
         os.kill(router.pid, signal.SIGTERM)
-        assert decode_from_router(connection.recv(1 << 16)).reason == "the router is going down"
+        assert answer(connection).reason == "the router is going down"
     router.wait_in(router.runtime_dir, lambda: "did not end in time (stuck)" in router.reports())
     disk.thaw()
     assert router.wait() == 0

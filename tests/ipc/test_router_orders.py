@@ -253,9 +253,13 @@ def test_a_thousand_serves_drops_and_subscriptions_leave_nothing(router: Install
 
     def cycle(times: int) -> None:
         for _ in range(times):
-            writer.fill()
-            writer.ring.prepare_wait()  # the router rings our bell
             assert router.order(Serve(1, "s")) == Done(1)
+            with router.paused():
+                writer.fill()
+                assert writer.ring.prepare_wait()
+            assert select.select([writer.bell], [], [], 20)[0]
+            writer.bell.hush()
+            writer.ring.end_wait()
             subscriber = router.subscribe("s", Since(1, 0))
             subscriber.until(lambda s=subscriber: s.live)  # type: ignore[misc]
             subscriber.socket.close()
@@ -280,11 +284,10 @@ def footprint(pid: int) -> tuple[int, int, int]:
 
 def test_sigterm_writes_what_there_is_and_vouches_for_it(router: Installation) -> None:
     writers = [router.session(f"t{n}") for n in range(10)]
-    os.kill(router.pid, signal.SIGSTOP)
-    for writer in writers:
-        writer.write(20_000)
-    os.kill(router.pid, signal.SIGTERM)
-    os.kill(router.pid, signal.SIGCONT)
+    with router.paused():
+        for writer in writers:
+            writer.write(20_000)
+        os.kill(router.pid, signal.SIGTERM)
     assert router.wait() == 0
     for number in range(10):
         report = verify_log(router.log_dir, f"t{number}.log")

@@ -72,13 +72,12 @@ def test_a_descriptor_that_makes_no_sense_costs_nobody_else(router: Installation
     writer = router.session("bad")
     writer.write(5000)
     router.wait_logged("bad", 5000)
-    os.kill(router.pid, signal.SIGSTOP)
-    for _ in range(5):
-        writer.write(100)
-    ring = open_ring(router.ring_dir, "bad")
-    frame = ring.q[at.W_COMMIT] - 1
-    ring.q[at.HEADER_BYTES // 8 + (frame & (ring.slots - 1)) * 8 + field] = value
-    os.kill(router.pid, signal.SIGCONT)
+    with router.paused():
+        for _ in range(5):
+            writer.write(100)
+        ring = open_ring(router.ring_dir, "bad")
+        frame = ring.q[at.W_COMMIT] - 1
+        ring.q[at.HEADER_BYTES // 8 + (frame & (ring.slots - 1)) * 8 + field] = value
     assert_others_run(router)
     subscriber = router.subscribe("bad")
     assert subscriber.subscribed or subscriber.goodbye
@@ -194,11 +193,10 @@ def test_data_pages_that_are_gone_set_the_session_aside(router: Installation) ->
     writer = router.session("cut")
     writer.write(10)
     router.wait_logged("cut", 10)
-    os.kill(router.pid, signal.SIGSTOP)
-    writer.write(20_000)
-    ring = open_ring(router.ring_dir, "cut")
-    truncated(router, "cut", ring.data_start)
-    os.kill(router.pid, signal.SIGCONT)
+    with router.paused():
+        writer.write(20_000)
+        ring = open_ring(router.ring_dir, "cut")
+        truncated(router, "cut", ring.data_start)
     assert "shorter than it was" in until_aside(router, "cut")
     assert_others_run(router)
 

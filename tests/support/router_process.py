@@ -279,6 +279,22 @@ class Installation:
             _ring(f"{self.ring_dir}/{session}.bell")
         return status
 
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """The router stands still, wherever it is."""
+        os.kill(self.pid, signal.SIGSTOP)
+        while any(state != "T" for state in self._thread_states()):
+            os.sched_yield()
+        yield
+        os.kill(self.pid, signal.SIGCONT)
+
+    def _thread_states(self) -> str:
+        states = ""
+        for task in os.listdir(f"/proc/{self.pid}/task"):
+            with contextlib.suppress(FileNotFoundError), open(f"/proc/{self.pid}/task/{task}/stat") as stat:
+                states += stat.read().rpartition(")")[2].split()[0]
+        return states
+
     def reports(self) -> str:
         with contextlib.suppress(FileNotFoundError), open(self.reports_path) as file:
             return file.read()
