@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ipc.board import HEADER_BYTES, LINE_BYTES, MAX_SESSIONS, sleeping_word
-from ipc.ordering import barrier
+from ipc.ordering import barrier, settle
 
 _LINE_WORDS = LINE_BYTES // 8
 
@@ -46,6 +46,7 @@ class BoardWatch:
         top = self._top
         looked = self._looked[:top]
         looked[:] = self._mirrors[:top]
+        settle()  # a mirror that was seen here promises the commit word that was stored before it
         changed = looked != self._seen[:top]
         changed &= self._active[:top]
         slots: list[int] = np.flatnonzero(changed).tolist()
