@@ -160,7 +160,12 @@ class WriterFile:
 
 
 def rings_bytes(ring_dir: str) -> int:
-    return sum(os.stat(path).st_size for path in ring_paths(ring_dir))
+    """All of them, and what is being prepared. Other writers rename and remove while we look."""
+    found = 0
+    for path in ring_paths(ring_dir):
+        with contextlib.suppress(FileNotFoundError):
+            found += os.stat(path).st_size
+    return found
 
 
 def ring_paths(ring_dir: str) -> Iterator[str]:
