@@ -28,6 +28,7 @@ _POISON = memoryview(bytes([at.POISON]) * (1 << 16))
 _SCRATCH = 4
 _KIND = 3
 _RUN_MASK = 0xFFFFFFFF
+_REFUSED_NS = 10**9  # to be refused growth costs as much as growth does: the full ring does not ask at each chunk
 # Plain numbers where each commit passes: comparing with an enum's member costs more than the store it guards.
 _OUT, _ERR = int(Kind.OUT), int(Kind.ERR)
 _KINDS = frozenset(int(kind) for kind in Kind)
@@ -42,6 +43,7 @@ class RingWriter:
         "_board",
         "_clock_ns",
         "_commit",
+        "_grow_again_ns",
         "_mirror_word",
         "_poison_end",
         "_pos",
@@ -82,6 +84,8 @@ class RingWriter:
         self._armed_kind = 0
         self.stalled = False
         self.flags = 0
+        self._grow_again_ns = 0
+        memory.q[at.W_WAITING] = 0
         self._adopt(memory)
         self._salvage()
         self._kick()
@@ -355,7 +359,12 @@ class RingWriter:
     def _grown(self) -> bool:
         size = self.memory.data_bytes * 4
         most = self.memory.q[at.W_MOST_BYTES]
-        return self.memory.data_bytes < most and self.resize(min(size, most))
+        if self.memory.data_bytes >= most or self._clock_ns() < self._grow_again_ns:
+            return False
+        if self.resize(min(size, most)):
+            return True
+        self._grow_again_ns = self._clock_ns() + _REFUSED_NS
+        return False
 
     def resize(self, data_bytes: int) -> bool:
         """Go on in a ring of this size. Positions are the writer's own business, frame numbers and offsets go on."""
