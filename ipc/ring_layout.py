@@ -16,7 +16,8 @@
       0x0110  NEXT_GENERATION writer     not 0: COMMIT is final, go on in the next generation
       0x0118  TALLY_SELECT    writer     which of the two tallies holds
       0x0120  tally[2]        writer     6 words each: seq, epoch, out offset, err offset, lost frames, lost bytes
-      0x0180  WAITING         writer     1: rings the session's bell for it when there is room; a reader clears it
+      0x0180  WAITING         writer     1: whoever makes room rings the session's bell
+      0x0188  READERS_SEEN    writer     READERS_STAMP as it was when the writer last looked who reads
       0x01C0  writer's pid, start time, high water bytes, waits, bells rung, resizes, salvaged bytes, stalled since
       0x0200  INPUT_OFFSET    writer     bytes that the program's terminal or stdin has taken in this epoch
       0x0208  INPUT_ARMED     writer     bytes in the write that was in progress, 0 for none
@@ -97,6 +98,7 @@ W_TALLY_SELECT = 0x118 // 8
 W_TALLY = 0x120 // 8
 TALLY_WORDS = 6
 W_WAITING = 0x180 // 8
+W_READERS_SEEN = 0x188 // 8
 W_WRITER_PID = 0x1C0 // 8
 W_WRITER_STARTED = 0x1C8 // 8
 W_HIGH_WATER = 0x1D0 // 8

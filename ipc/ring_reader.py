@@ -159,11 +159,12 @@ class RingReader:
         q[base + at.R_CURSOR] = run.end
         q[base + at.R_PIN] = 0
         if q[at.W_WAITING]:
-            self._wake_writer()
+            self._ring_writer()
 
     def unpin(self) -> None:
         """The sink could not take them: they stay, unless the ring's policy says otherwise."""
         self._q[self._base + at.R_PIN] = 0
+        self._wake_writer()
 
     def count_lost_bytes(self, lost_bytes: int) -> None:
         self._q[self._base + at.R_LOST_BYTES] += lost_bytes
@@ -176,8 +177,9 @@ class RingReader:
         self._attach(following)
 
     def _wake_writer(self) -> None:
+        """Only the writer itself says that it waits no longer: a reader that said so and died before it rang would
+        leave it asleep."""
         if self._q[at.W_WAITING]:
-            self._q[at.W_WAITING] = 0
             self._ring_writer()
 
 

@@ -152,8 +152,10 @@ class RingWriter:
             self._append(kind, found, Flag.SALVAGED)
 
     def _kick(self) -> None:
-        """The writer before this one may have died between its commit and its ring."""
+        """The writer before this one may have died between its commit and its ring. The mirror comes first: a reader
+        that the last look at the readers has missed sees it before it sleeps."""
         self._board[self._mirror_word] = self._commit
+        self._refresh_readers()
         for _, bell in self._bells:
             self._ring_bell(bell)
 
@@ -389,13 +391,12 @@ class RingWriter:
 
     def prepare_wait(self) -> bool:
         """Before the writer sleeps on its own bell. False: there is room after all."""
-        q = self.memory.q
-        q[at.W_WAITING] = 1
+        self.memory.q[at.W_WAITING] = 1
         barrier()
         if self._make_room(MIN_WINDOW_BYTES, drop_oldest=self._drops_oldest()) >= MIN_WINDOW_BYTES:
-            q[at.W_WAITING] = 0
+            self.end_wait()
             return False
-        q[at.W_WAITS] += 1
+        self.memory.q[at.W_WAITS] += 1
         return True
 
     def end_wait(self) -> None:
