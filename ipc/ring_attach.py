@@ -2,13 +2,13 @@
 
 import os
 import time
+from functools import partial
 
 from ipc.bell import Bell
 from ipc.board import mirror_word
 from ipc.ordering import register
 from ipc.ring_dir import open_board, open_reader_bell, open_writer_bell
-from ipc.ring_file import WriterFile, open_ring
-from ipc.ring_memory import RingMemory
+from ipc.ring_file import WriterFile, open_following, open_ring
 from ipc.ring_reader import Follower, RingReader
 from ipc.ring_writer import RingWriter
 
@@ -43,18 +43,14 @@ def attach_writer(ring_dir: str, session: str, slot: int, *, cap_bytes: int = 0)
 def attach_reader(ring_dir: str, session: str, reader_slot: int, *, bell: int, gating: bool) -> RingReader:
     register()
     writer_bell = _WriterBell(ring_dir, session)
-
-    def reopen() -> RingMemory:
-        return open_ring(ring_dir, session)
-
     return RingReader(
-        reopen(),
+        open_ring(ring_dir, session),
         reader_slot,
         bell=bell,
         gating=gating,
         pid=os.getpid(),
         stamp=time.monotonic_ns,
-        reopen=reopen,
+        following=partial(open_following, ring_dir, session),
         ring_writer=writer_bell.ring,
     )
 
@@ -75,8 +71,5 @@ class _WriterBell:
 
 def attach_follower(ring_dir: str, session: str) -> Follower:
     register()
-
-    def reopen() -> RingMemory:
-        return open_ring(ring_dir, session)
-
-    return Follower(reopen(), reopen=reopen, stamp=time.monotonic_ns)
+    ring = open_ring(ring_dir, session)
+    return Follower(ring, following=partial(open_following, ring_dir, session), stamp=time.monotonic_ns)

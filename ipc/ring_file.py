@@ -24,7 +24,7 @@ from ipc import ring_layout as at
 from ipc.errors import RingBusy, RingCorrupt, RingMemory
 from ipc.ring_memory import RingMemory as Memory
 from ipc.ring_memory import initial_header
-from ipc.ring_resize import following_header, transplant
+from ipc.ring_resize import carry_readers, following_header, transplant
 from ipc.ring_spec import RingSpec
 
 _SUFFIX = ".ring"
@@ -84,12 +84,31 @@ def _map(fd: int, *, writable: bool = True) -> Memory:
 
 
 def open_ring(ring_dir: str, session: str, *, writable: bool = True) -> Memory:
+    return _open(ring_path(ring_dir, session), writable=writable)
+
+
+def _open(path: str, *, writable: bool = True) -> Memory:
     flags = (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC | os.O_NOFOLLOW
-    fd = os.open(ring_path(ring_dir, session), flags)
+    fd = os.open(path, flags)
     try:
         return _map(fd, writable=writable)
     finally:
         os.close(fd)
+
+
+def open_following(ring_dir: str, session: str, generation: int) -> Memory:
+    """What the writer of this generation has announced: complete, but perhaps not under the ring's name yet. It may get
+    it between two looks; what stands beside it then is another one, which nobody has announced."""
+    path = ring_path(ring_dir, session)
+    with contextlib.suppress(FileNotFoundError, RingCorrupt):
+        if (named := _open(path)).generation > generation:
+            return named
+        if (beside := _open(path + _NEXT)).generation == generation + 1:
+            return beside
+    with contextlib.suppress(FileNotFoundError):
+        if (named := _open(path)).generation > generation:
+            return named
+    raise RingCorrupt(f"{path} is gone, or its generation {generation + 1}, which was announced")
 
 
 class WriterFile:
@@ -102,9 +121,10 @@ class WriterFile:
         self._fd = -1
 
     def open(self) -> Memory:
-        """Finishes a move that a killed writer had published and not completed."""
+        """Finishes a move that a killed writer had announced and not completed."""
         memory = self._open_locked()
         if memory.q[at.W_NEXT_GENERATION]:
+            carry_readers(memory, _open(self._path + _NEXT))
             os.rename(self._path + _NEXT, self._path)
             memory = self._open_locked()
         return memory
@@ -112,17 +132,23 @@ class WriterFile:
     def _open_locked(self) -> Memory:
         fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock(fd)
             memory = _map(fd)
-        except BlockingIOError as error:
-            os.close(fd)
-            raise RingBusy(f"{self._path} has a living writer") from error
         except BaseException:
             os.close(fd)
             raise
         self.close()
         self._fd = fd
         return memory
+
+    def _lock(self, fd: int) -> None:
+        """The file that has the ring's name: a living writer may just have moved on to another one."""
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RingBusy(f"{self._path} has a living writer") from error
+        if not os.path.samestat(os.fstat(fd), os.stat(self._path)):
+            raise RingBusy(f"{self._path} has a living writer, which has just moved it")
 
     def resize(self, old: Memory, data_bytes: int) -> Memory | None:
         """The next generation, in place and mapped; None if memory or the cap refuses it."""
@@ -138,9 +164,10 @@ class WriterFile:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with mmap.mmap(fd, at.segment_bytes(data_bytes)) as mapping:
             self._fill(old, mapping, data_bytes)
-        old.q[at.W_NEXT_GENERATION] = old.generation + 1
-        os.rename(following, self._path)
         memory = _map(fd)
+        old.q[at.W_NEXT_GENERATION] = memory.generation
+        carry_readers(old, memory)
+        os.rename(following, self._path)
         self.close()
         self._fd = fd
         return memory

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ipc import ring_layout as at
-from ipc.errors import RingCorrupt, RingMoving
+from ipc.errors import RingCorrupt
 from ipc.frames import Kind
 from ipc.ordering import settle
 from ipc.ring_memory import Descriptor, RingMemory
@@ -72,10 +72,10 @@ def _check(run: Run, memory: RingMemory) -> Run:
 
 
 class RingReader:
-    """`reopen()` maps the ring that stands under its name now, `ring_writer()` wakes a writer that waits for room, and
-    `stamp()` gives a new number each time (a clock does)."""
+    """`following(generation)` maps the ring's generation behind this one, `ring_writer()` wakes a writer that waits for
+    room, and `stamp()` gives a new number each time (a clock does)."""
 
-    __slots__ = ("_base", "_bell", "_pid", "_q", "_reopen", "_ring_writer", "_stamp", "_state", "cursor", "memory")
+    __slots__ = ("_base", "_bell", "_following", "_pid", "_q", "_ring_writer", "_stamp", "_state", "cursor", "memory")
 
     def __init__(
         self,
@@ -86,25 +86,27 @@ class RingReader:
         gating: bool,
         pid: int,
         stamp: Callable[[], int],
-        reopen: Callable[[], RingMemory],
+        following: Callable[[int], RingMemory],
         ring_writer: Callable[[], None],
     ) -> None:
         self._base = at.reader_word(slot, 0)
-        self._reopen = reopen
+        self._following = following
         self._ring_writer = ring_writer
         self._bell = bell
         self._pid = pid
         self._stamp = stamp
         self._state = int(at.ReaderState.GATING if gating else at.ReaderState.LOSSY)
-        q = memory.q
-        was_here = q[self._base + at.R_STATE] != at.ReaderState.FREE
-        self.cursor = q[self._base + at.R_CURSOR] if was_here else q[at.W_OLDEST]
+        was_here = memory.q[self._base + at.R_STATE] != at.ReaderState.FREE
+        self.cursor = 0 if was_here else memory.q[at.W_OLDEST]
         self._attach(memory)
 
     def _attach(self, memory: RingMemory) -> None:
+        """Whoever had this slot before may have come further in a new generation than the old one says."""
         self.memory = memory
         self._q = q = memory.q
         base = self._base
+        if q[base + at.R_STATE] != at.ReaderState.FREE:
+            self.cursor = max(self.cursor, q[base + at.R_CURSOR])
         q[base + at.R_PIN] = 0
         q[base + at.R_CURSOR] = self.cursor
         q[base + at.R_BELL] = self._bell
@@ -115,9 +117,16 @@ class RingReader:
 
     def detach(self) -> None:
         """Give the slot up for good: nothing is kept for this reader any more."""
-        self._q[self._base + at.R_PIN] = 0
-        self._q[self._base + at.R_STATE] = int(at.ReaderState.FREE)
-        self._q[at.W_READERS_STAMP] = self._stamp()
+        self._give_up(self._q)
+        while self._q[at.W_NEXT_GENERATION]:
+            self.memory = self._following(self.memory.generation)
+            self._q = self.memory.q
+            self._give_up(self._q)
+
+    def _give_up(self, q: memoryview) -> None:
+        q[self._base + at.R_PIN] = 0
+        q[self._base + at.R_STATE] = int(at.ReaderState.FREE)
+        q[at.W_READERS_STAMP] = self._stamp()
         self._wake_writer()
 
     def has_news(self) -> bool:
@@ -170,11 +179,8 @@ class RingReader:
         self._q[self._base + at.R_LOST_BYTES] += lost_bytes
 
     def follow_generation(self) -> None:
-        """Raises RingMoving as long as the next generation is not in place."""
-        following = self._reopen()
-        if following.generation <= self.memory.generation:
-            raise RingMoving(f"generation {self.memory.generation + 1} is not in place yet")
-        self._attach(following)
+        settle()
+        self._attach(self._following(self.memory.generation))
 
     def _wake_writer(self) -> None:
         """Only the writer itself says that it waits no longer: a reader that said so and died before it rang would
@@ -197,10 +203,10 @@ class Copied(NamedTuple):
 class Follower:
     """Hands out copies at cursors that their readers keep. Never holds a program back; its bell is the live one."""
 
-    __slots__ = ("_reopen", "_stamp", "memory")
+    __slots__ = ("_following", "_stamp", "memory")
 
-    def __init__(self, memory: RingMemory, *, reopen: Callable[[], RingMemory], stamp: Callable[[], int]) -> None:
-        self._reopen = reopen
+    def __init__(self, memory: RingMemory, *, following: Callable[[int], RingMemory], stamp: Callable[[], int]) -> None:
+        self._following = following
         self._stamp = stamp
         self._follow(memory)
 
@@ -262,10 +268,8 @@ class Follower:
         return Copied(_check(run, self.memory), data)
 
     def _follow_generation(self) -> None:
-        following = self._reopen()
-        if following.generation <= self.memory.generation:
-            raise RingMoving(f"generation {self.memory.generation + 1} is not in place yet")
-        self._follow(following)
+        settle()
+        self._follow(self._following(self.memory.generation))
 
 
 def _out_end(frame: Descriptor) -> int:

@@ -9,10 +9,15 @@ is still a history to show.
 The order, each step of which may be the last one of a killed writer:
   1 the new segment is complete under its own name (magic last)   else: it is deleted and made again
   2 NEXT_GENERATION is stored in the old one: its COMMIT is final
-  3 the new file is renamed over the old one                      else: whoever attaches finds 2 and does it
+  3 readers that came after the copy are carried over             else: whoever attaches finds 2 and does it
+  4 the new file is renamed over the old one                      else: as 3
+
+A reader that finds 2 changes over at once, whether the new file still stands beside the old one or has its name
+already: nobody waits for a writer that may be dead.
 """
 
 from ipc import ring_layout as at
+from ipc.ordering import barrier
 from ipc.ring_memory import Descriptor, RingMemory, initial_header
 
 
@@ -34,6 +39,28 @@ def following_header(old: RingMemory, data_bytes: int) -> bytearray:
     words[at.W_OLDEST] = words[at.W_BASE_FRAME] = _first_kept(old, data_bytes)
     words.release()
     return header
+
+
+def carry_readers(old: RingMemory, following: RingMemory) -> None:
+    """After NEXT_GENERATION was stored. A reader that came or went while its words were being copied stands in the old
+    ring only; it stores them, then looks at NEXT_GENERATION, so that either it or the writer notices."""
+    barrier()
+    for slot in range(at.READERS):
+        _carry_reader(old.q, following.q, at.reader_word(slot, 0))
+    if old.q[at.W_FOLLOWERS]:
+        following.q[at.W_FOLLOWERS] = 1
+
+
+def _carry_reader(here: memoryview, there: memoryview, base: int) -> None:
+    """The new ring is looked at first: who has changed over already stands in the old one too."""
+    known = there[base + at.R_STATE], there[base + at.R_BELL]
+    state, bell = here[base + at.R_STATE], here[base + at.R_BELL]
+    if (state, bell) == known or state == known[0] == at.ReaderState.FREE:
+        return
+    if known[0] == at.ReaderState.FREE:
+        there[base + at.R_CURSOR] = here[base + at.R_CURSOR]
+    there[base + at.R_BELL] = bell
+    there[base + at.R_STATE] = state
 
 
 # Tally, statistics and input counters, and the readers with their cursors. Nothing is armed, nobody waits.

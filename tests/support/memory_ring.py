@@ -4,7 +4,7 @@ from ipc import ring_layout as at
 from ipc.board import BOARD_BYTES, initial_board
 from ipc.ring_memory import RingMemory, initial_header
 from ipc.ring_reader import Follower, RingReader
-from ipc.ring_resize import following_header, transplant
+from ipc.ring_resize import carry_readers, following_header, transplant
 from ipc.ring_writer import RingWriter
 
 
@@ -69,6 +69,11 @@ class MemoryRing:
         self.clock += 1
         return self.clock
 
+    def following(self, generation: int) -> RingMemory:
+        """Announced, but perhaps not under the ring's name yet."""
+        named = self.map()
+        return named if named.generation > generation else RingMemory(self.next)
+
     def map(self, *, mortal: bool = False) -> RingMemory:
         memory = RingMemory(self.named)
         if mortal:
@@ -78,6 +83,7 @@ class MemoryRing:
     def writer(self) -> RingWriter:
         memory = self.map(mortal=True)
         if memory.q[at.W_NEXT_GENERATION]:
+            carry_readers(memory, RingMemory(self.next))
             self.named, self.next = self.next, None
             memory = self.map(mortal=True)
         return RingWriter(
@@ -97,6 +103,8 @@ class MemoryRing:
         self.next.cast("Q")[at.W_MAGIC] = at.MAGIC
         old.q[at.W_NEXT_GENERATION] = old.generation + 1
         self.fate.store()
+        carry_readers(old, RingMemory(self.next))
+        self.fate.store()
         self.named, self.next = self.next, None
         return self.map(mortal=True)
 
@@ -108,7 +116,7 @@ class MemoryRing:
             gating=self.gating if gating is None else gating,
             pid=1,
             stamp=self.tick,
-            reopen=self.map,
+            following=self.following,
             ring_writer=self._ring_writer,
         )
 
@@ -116,4 +124,4 @@ class MemoryRing:
         self.writer_rings += 1
 
     def follower(self) -> Follower:
-        return Follower(self.map(), reopen=self.map, stamp=self.tick)
+        return Follower(self.map(), following=self.following, stamp=self.tick)
