@@ -106,10 +106,17 @@ class RingWriter:
         self._run_kind = 0
         self._poison_end = 0
         self._refresh_readers()
-        self._tail = self._unpinned(q[at.W_OLDEST])
+        barrier()
+        self._tail = min([q[at.W_OLDEST], *filter(self._is_whole, self._pinned())])
         self._tail_pos = memory.pos_of(self._tail) if self._tail < self._commit else self._pos
         if not 0 <= self._pos - self._tail_pos <= memory.data_bytes:
             raise RingCorrupt(f"frames from {self._tail_pos} to {self._pos} in {memory.data_bytes} bytes")
+
+    def _is_whole(self, frame: int) -> bool:
+        """No: its reader came too late to pin it, and has yet to notice."""
+        memory, commit = self.memory, self._commit
+        first = max(memory.base_frame, commit - memory.slots)
+        return first <= frame < commit and 0 <= self._pos - memory.pos_of(frame) <= memory.data_bytes
 
     def _adopt_last_frame(self, tally: Tally) -> None:
         last = self.memory.descriptor(self._commit - 1)
@@ -322,7 +329,7 @@ class RingWriter:
         q[at.W_OLDEST] = max(q[at.W_OLDEST], target)
         if slowest < target or not STORES_ARE_ORDERED:
             barrier()
-        self._tail = max(tail, self._unpinned(target))
+        self._tail = max(tail, min([target, *self._pinned()]))
         self._tail_pos = memory.pos_of(self._tail) if self._tail < commit else self._pos
 
     def _drops_oldest(self) -> bool:
@@ -336,15 +343,16 @@ class RingWriter:
             if q[at.reader_word(slot, at.R_STATE)] == at.ReaderState.GATING
         ]
 
-    def _unpinned(self, frame: int) -> int:
+    def _pinned(self) -> list[int]:
         q = self.memory.q
         pins = [q[at.reader_word(slot, at.R_PIN)] for slot in range(at.READERS)]
-        return min([frame, *(pin - 1 for pin in pins if pin)])
+        return [pin - 1 for pin in pins if pin]
 
     def _refresh_readers(self) -> None:
         q = self.memory.q
         self._readers_stamp = q[at.W_READERS_STAMP]
         self._readers = tuple(slot for slot in range(at.READERS) if q[at.reader_word(slot, at.R_STATE)])
+        q[at.W_READERS_SEEN] = self._readers_stamp
         bells = {q[at.reader_word(slot, at.R_BELL)] for slot in self._readers}
         if q[at.W_FOLLOWERS]:
             bells.add(LIVE_BELL)
