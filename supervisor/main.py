@@ -30,7 +30,13 @@ def ringvisord() -> NoReturn:
         os.set_inheritable(lock, True)  # a keeper that becomes newer code keeps it; programs get fds 0 to 2 only
         write_place(place)
         code = run(
-            Installation(place.ring_dir, place.runtime_dir, SUPERVISOR, (place.runtime_dir,), place.control_socket)
+            Installation(
+                place.ring_dir,
+                place.runtime_dir,
+                SUPERVISOR,
+                (place.runtime_dir,),
+                control_socket=place.control_socket,
+            )
         )
     except (OSError, IpcError, FleetTakenError) as error:
         sys.stderr.write(f"ringvisord: {error}\n")

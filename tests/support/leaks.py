@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import gc
 import os
+import shutil
 import signal
 import threading
 from dataclasses import dataclass
@@ -106,3 +107,8 @@ def _describe(pid: int) -> str:
             return f"{stat.read()[:60]} {cmdline.read()[:80]!r}"
     except OSError:
         return str(pid)
+
+
+def remove_shared(name: str) -> None:
+    """What a ringvisord that was killed has left on tmpfs."""
+    shutil.rmtree(f"{SHARED_MEMORY}/{name}", ignore_errors=True)
