@@ -3,8 +3,8 @@
 Facts. A size that does not change raises no SIGWINCH. The master answers tcgetattr with the program's own modes.
 Input that the program does not read piles up in two places: up to 4095 bytes in the terminal itself, and what does
 not fit there in the kernel's queue in front of it. A Ctrl-C behind a full terminal stays in the queue, unseen; one
-that is seen throws all unread input away. Flushing the master's output empties the queue only; the terminal itself
-is emptied through the slave. ptyprocess is given a duplicate of the master, and is told at once that it is closed,
+that is seen throws all unread input away. Flushing the slave's input empties both, flushing the master's output only
+the queue. ptyprocess is given a duplicate of the master, and is told at once that it is closed,
 because its destructor would close and kill.
 """
 
@@ -71,8 +71,7 @@ class Terminal:
         return any(char in data for char in chars)
 
     def flush_input(self) -> None:
-        """Whatever the program has not read is gone: from the kernel's queue first, then from the terminal's."""
-        termios.tcflush(self._master, termios.TCOFLUSH)
+        """Whatever the program has not read is gone."""
         with contextlib.suppress(OSError):  # EBUSY: the program wants it for itself (TIOCEXCL)
             slave = fcntl.ioctl(self._master, _TIOCGPTPEER, os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
             try:
