@@ -1,8 +1,9 @@
 """The router's live half: attached terminals and other subscribers, and the orders of the supervisor.
 
 It belongs to the main thread, has its own bell, and sleeps in one poll. A session is followed only while somebody
-subscribes to it; one mapping of its ring serves them all. Nothing here waits: logs are read by replays and written by
-lanes, and what those threads have to say they `post`.
+subscribes to it; one mapping of its ring serves them all, and while nothing comes they cost nothing: the board says
+which ring has moved. Nothing here waits: logs are read by replays and written by lanes, and what those threads have
+to say they `post`.
 """
 
 import queue
@@ -11,6 +12,7 @@ import socket
 from collections.abc import Callable, Iterator
 
 from ipc.board import LIVE_BELL, serving_word, sleeping_word
+from ipc.board_watch import BoardWatch
 from ipc.errors import IpcError, ProtocolError, RingMoving
 from ipc.log_replay import LogReplay
 from ipc.ordering import barrier
@@ -44,7 +46,7 @@ _LAST_LOOK_S = 1.0
 
 
 class Client:
-    __slots__ = ("blocked", "greeted", "serving", "socket", "subscription", "wish")
+    __slots__ = ("blocked", "greeted", "slot", "socket", "subscription", "wish")
 
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
@@ -52,14 +54,31 @@ class Client:
         self.wish: Subscribe | None = None
         self.subscription: Subscription | None = None
         self.blocked = False
-        self.serving = 0  # what stands on the board while it is served
+        self.slot = -1  # of the session that it follows
 
     @property
     def session(self) -> str:
         return self.wish.session if self.wish is not None else ""
 
     def has_news(self) -> bool:
-        return not self.blocked and (self.subscription.has_news() if self.subscription else self.wish is not None)
+        return not self.blocked and self.subscription is not None and self.subscription.has_news()
+
+    def is_settled(self) -> bool:
+        """Only a change of its ring gives it something to do."""
+        return not self.blocked and self.subscription is not None and self.subscription.is_settled()
+
+
+class Feed:
+    """A session that is followed, and by whom."""
+
+    __slots__ = ("clients", "follower")
+
+    def __init__(self, follower: Follower) -> None:
+        self.follower = follower
+        self.clients: set[Client] = set()
+
+    def is_settled(self) -> bool:
+        return all(client.is_settled() for client in self.clients)
 
 
 class Live:
@@ -73,7 +92,7 @@ class Live:
         board: memoryview,
         *,
         order: Callable[[Order, Callable[[FromRouter], None]], None],
-        spec_of: Callable[[str], SinkSpec | None],
+        spec_of: Callable[[str], SinkSpec],
     ) -> None:
         self._ring_dir = ring_dir
         self._board = board
@@ -87,7 +106,9 @@ class Live:
         self._posted: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._hears = True
         self._clients: dict[int, Client] = {}
-        self._followers: dict[str, Follower] = {}
+        self._watch = BoardWatch(board, LIVE_BELL)
+        self._feeds: dict[int, Feed] = {}  # by slot
+        self._beginning: set[Client] = set()  # who wants to subscribe
         self._moving: set[Client] = set()  # whose ring's next generation is not in its place yet
         self._look_s = _FIRST_LOOK_S
 
@@ -107,8 +128,7 @@ class Live:
     # --- the stream ---
 
     def turn(self) -> None:
-        for client in list(self._ready()):
-            self._send_to(client)
+        self._send()
         events = self._poll.poll(self._timeout_s())
         self._board[sleeping_word(LIVE_BELL)] = 0
         self._look_again()
@@ -118,6 +138,19 @@ class Live:
             self._dispatch(fd, event)
         while not self._posted.empty():
             self._posted.get()()
+
+    def _send(self) -> None:
+        slots = self._watch.dirty()
+        for client in [*self._beginning, *self._ready(slots)]:
+            if client not in self._moving:
+                self._send_to(client)
+        for slot in slots:
+            if slot in self._feeds and self._feeds[slot].is_settled():
+                self._watch.done(slot)
+
+    def _ready(self, slots: list[int]) -> Iterator[Client]:
+        """Of those whose ring has moved, or was not read to its end."""
+        return (client for slot in slots for client in self._feeds[slot].clients if client.has_news())
 
     def _timeout_s(self) -> float | None:
         """Whoever commits after SLEEPING was stored rings the bell."""
@@ -129,10 +162,9 @@ class Live:
         return 0
 
     def _has_news(self) -> bool:
-        return any(True for _ in self._ready())
-
-    def _ready(self) -> Iterator[Client]:
-        return (client for client in self._clients.values() if client.has_news() and client not in self._moving)
+        if not self._moving.issuperset(self._beginning):
+            return True
+        return any(client not in self._moving for client in self._ready(self._watch.dirty()))
 
     def _send_to(self, client: Client) -> None:
         """A turn for a subscriber that can take something. Whatever trips over his ring, only he is sent away."""
@@ -140,7 +172,7 @@ class Live:
             if client.subscription is None:
                 self._begin(client)
             else:
-                self._board[serving_word(LIVE_BELL)] = client.serving
+                self._board[serving_word(LIVE_BELL)] = client.slot + 1
                 self._block(client, blocked=not client.subscription.send())
         except RingMoving:
             self._moving.add(client)
@@ -158,18 +190,34 @@ class Live:
         if wish is None:
             return
         spec = self._spec_of(wish.session)
-        client.serving = spec.slot + 1 if spec is not None else 0
-        self._board[serving_word(LIVE_BELL)] = client.serving
-        if wish.session not in self._followers:
-            self._followers[wish.session] = attach_follower(self._ring_dir, wish.session)
-        follower = self._followers[wish.session]
+        self._board[serving_word(LIVE_BELL)] = spec.slot + 1
+        follower = self._follow(client, spec)
         start = start_of(wish.origin, follower)
         client.subscription = Subscription(client.socket, follower, start, wish.max_lag_bytes, self._reader_of(spec))
+        self._beginning.discard(client)
+        self._watch.watch(spec.slot)
         if not _try_send(client, Subscribed(wish.session, *follower.standing())):
             self._drop(client)
 
-    def _reader_of(self, spec: SinkSpec | None) -> ReadLog | None:
-        log = spec.log if spec is not None else None
+    def _follow(self, client: Client, spec: SinkSpec) -> Follower:
+        if spec.slot not in self._feeds:
+            self._feeds[spec.slot] = Feed(attach_follower(self._ring_dir, spec.session))
+        client.slot = spec.slot
+        self._feeds[spec.slot].clients.add(client)
+        return self._feeds[spec.slot].follower
+
+    def _leave(self, client: Client) -> None:
+        """One mapping serves all; with the last of them it goes."""
+        feed = self._feeds.get(client.slot)
+        if feed is not None:
+            feed.clients.discard(client)
+            if not feed.clients:
+                del self._feeds[client.slot]
+                self._watch.ignore(client.slot)
+                feed.follower.detach()
+
+    def _reader_of(self, spec: SinkSpec) -> ReadLog | None:
+        log = spec.log
         return None if log is None else lambda wish: LogReplay(log, wish, self.wake)
 
     def _block(self, client: Client, *, blocked: bool) -> None:
@@ -182,11 +230,19 @@ class Live:
         self._look_s = min(2 * self._look_s, _LAST_LOOK_S) if self._moving else _FIRST_LOOK_S
         self._moving.clear()
 
+    def _look_at_rings(self) -> None:
+        """Rung, and no mirror moved: a worker has died or taken over, or a replay has something. They know."""
+        if not self._watch.dirty():
+            for slot, feed in self._feeds.items():
+                if not feed.is_settled():
+                    self._watch.watch(slot)
+
     # --- clients ---
 
     def _dispatch(self, fd: int, events: int) -> None:
         if fd == self._bell.fileno():
             self._bell.hush()
+            self._look_at_rings()
         elif fd == self._listener.fileno():
             self._accept()
         elif client := self._clients.get(fd):
@@ -243,6 +299,7 @@ class Live:
             raise ProtocolError("hello comes first, and nothing after subscribe")
         elif isinstance(message, Subscribe):
             client.wish = message
+            self._beginning.add(client)
         else:
             self._carry_out(client, message)
 
@@ -271,13 +328,13 @@ class Live:
         if self._clients.pop(client.socket.fileno(), None) is None:
             return
         self._moving.discard(client)
+        self._beginning.discard(client)
         if client.subscription is not None:
             client.subscription.close()
         self._poll.unregister(client.socket)
         client.socket.close()
         self._hear(knocking=True)
-        if client.session in self._followers and not any(c.session == client.session for c in self._clients.values()):
-            self._followers.pop(client.session).detach()
+        self._leave(client)
 
     def close(self) -> None:
         """The last thing it does."""

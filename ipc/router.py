@@ -175,10 +175,11 @@ class Router:
         self._report(f"session {spec.session} is set aside: three routers died of it within a minute")
         return time.monotonic_ns() + record.aside_until_ns - now_ns
 
-    def _spec_of(self, session: str) -> SinkSpec | None:
-        spec = self._lanes.spec_of(session)
-        if spec is not None and is_aside(self._record(spec.slot), time.clock_gettime_ns(time.CLOCK_BOOTTIME)):
-            raise IpcError("three routers died of it within a minute, it is set aside for a while")
+    def _spec_of(self, session: str) -> SinkSpec:
+        """Of a session that somebody wants to follow."""
+        spec = self._lanes.spec_of(session) or read_sink(self._ring_dir, session)
+        if is_aside(self._record(spec.slot), time.clock_gettime_ns(time.CLOCK_BOOTTIME)):
+            raise IpcError("it is set aside for a while, three routers died of it within a minute")
         return spec
 
     # --- orders ---

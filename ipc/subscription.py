@@ -63,6 +63,10 @@ class Subscription:
         follower = self._follower
         return not self._live or self._cursor != follower.newest or follower.has_moved()
 
+    def is_settled(self) -> bool:
+        """Nothing but a change of its ring gives it news."""
+        return self._live and not self.has_news()
+
     def send(self) -> bool:
         """As much as the socket takes, up to a turn's worth. False: it takes no more now. OSError: it is gone."""
         for _ in range(_PACKETS_A_TURN):

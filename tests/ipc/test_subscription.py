@@ -222,7 +222,7 @@ def test_an_unknown_session_is_named(router: Installation) -> None:
 
 def test_who_never_reads_holds_back_nobody_and_costs_no_memory(router: Installation) -> None:
     """Neither the program nor the log nor another subscriber; what he missed is one exact gap."""
-    writer = router.session("s", max_bytes=MIB)
+    writer = router.session("s", size_bytes=MIB)
     slow, quick = router.subscribe("s", max_lag_bytes=65536), router.subscribe("s", max_lag_bytes=1 << 30)
     quick.until(lambda: quick.live)
     before = resident_bytes(router.pid)
