@@ -27,8 +27,8 @@ def test_the_leaders_end_is_not_the_outputs_end(rig, fifo, io):
     """An orphan that holds the other end goes on; what it writes is marked; its end is the output's."""
     held = rig(["sh", "-c", f"trap '' HUP; (read x < {fifo}; printf late) & printf early; exit 3"], io=io)
     held.until(lambda: held.program_status == 3)
-    held.until(lambda: held.poll_mask(held.pidfd) is None, look_every_s=0.002)
     held.until(lambda: held.out.data == b"early")
+    held.until(held.worker_knows_of_the_leaders_end, look_every_s=0.002)
     assert held.ledger.kinds() == [Kind.BEGIN]
     with open(fifo, "w") as go:
         go.write("go\n")
@@ -56,7 +56,7 @@ def test_what_stands_behind_a_full_ring_is_read_although_the_linger_is_over(rig)
     full.reading = False
     full.start_worker()
     full.until(lambda: full.program_status == 0)
-    full.until(lambda: full.poll_mask(full.pidfd) is None, look_every_s=0.002)
+    full.until(full.worker_knows_of_the_leaders_end, look_every_s=0.002)
     full.until_idle_for(0.3)
     full.reading = True
     full.until_ended()

@@ -114,9 +114,10 @@ def test_killed_around_the_write_of_an_input(rig, moment):
     session.start_worker()
     greeting = session.connect().greeting
     assert (greeting.input_offset, greeting.in_doubt_bytes) == (6, 7)
-    third = session.clients[-1].type(b"third\n")
-    session.until(lambda: session.out.data.endswith(b"third\n"))
-    assert session.clients[-1].answers[third].input_offset == 12
+    other = session.clients[-1]
+    third = other.type(b"third\n")
+    session.until(lambda: session.out.data.endswith(b"third\n") and third in other.answers)
+    assert other.answers[third].input_offset == 12
     assert session.out.data == {"before": b"first\nthird\n", "after": b"first\nsecond\nthird\n"}[moment]
 
 
@@ -125,9 +126,9 @@ def test_killed_while_an_orphan_goes_on(rig, fifo):
     session = rig(["sh", "-c", f"trap '' HUP; (read x < {fifo}; printf late) & printf early"])
     session.until(lambda: session.program_status == 0)
     for _ in range(3):
-        session.until(lambda: session.poll_mask(session.pidfd) is None and session.worker_sleeps(), look_every_s=0.002)
+        session.until(session.worker_knows_of_the_leaders_end, look_every_s=0.002)
         session.replace_worker()
-    session.until(lambda: session.poll_mask(session.pidfd) is None and session.worker_sleeps(), look_every_s=0.002)
+    session.until(session.worker_knows_of_the_leaders_end, look_every_s=0.002)
     with open(fifo, "w") as go:
         go.write("go\n")
     session.until_ended()

@@ -271,7 +271,7 @@ class WorkerRig:
             if condition():
                 return
             left_s = deadline_s - time.monotonic()
-            assert left_s > 0, f"waited {patience_s} s in vain; worker: {self.worker_status} {self.errors}"
+            assert left_s > 0, f"waited {patience_s} s in vain; {self}"
             self._wait(min(left_s, look_every_s))
 
     def _wait(self, left_s: float) -> None:
@@ -352,15 +352,25 @@ class WorkerRig:
                 count += os.readlink(f"{directory}/{fd}").startswith("socket:")
         return count
 
-    def poll_mask(self, fd: int) -> int | None:
-        """How the worker's epoll watches this fd; None: not at all."""
-        for entry in os.listdir(f"/proc/{self.worker_pid}/fdinfo"):
-            with open(f"/proc/{self.worker_pid}/fdinfo/{entry}") as info:
+    def poll_masks(self) -> dict[int, int]:
+        """How the worker's epoll watches which fd."""
+        masks, directory = {}, f"/proc/{self.worker_pid}/fdinfo"
+        for entry in os.listdir(directory):
+            with contextlib.suppress(FileNotFoundError), open(f"{directory}/{entry}") as info:  # closed meanwhile
                 for line in info:
                     match line.split():
-                        case ["tfd:", number, "events:", mask, *_] if int(number) == fd:
-                            return int(mask, 16)
-        return None
+                        case ["tfd:", fd, "events:", mask, *_]:
+                            masks[int(fd)] = int(mask, 16)
+        return masks
+
+    def worker_knows_of_the_leaders_end(self) -> bool:
+        """It no longer polls the pidfd, which it did before the second of the others."""
+        masks = self.poll_masks()
+        return len(masks) > 1 and self.pidfd not in masks
+
+    def __str__(self) -> str:
+        heard = {f"{kind.name} {epoch}": bytes(s.data[-60:]) for (epoch, kind), s in self.ledger.streams.items()}
+        return f"program {self.program_status}, worker {self.worker_status} {self.errors}, heard at last {heard}"
 
     # ---- the end
 
