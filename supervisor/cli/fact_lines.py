@@ -45,15 +45,15 @@ def _moment(time: Any) -> str:
 
 def scalar(value: Any) -> str:
     match value:
-        case None | "" | [] | {}:
+        case None | "":
             return "-"
         case bool():
             return "yes" if value else "no"
         case float():
             return f"{value:g}"
         case Mapping():
-            return ",".join(f"{key}={scalar(item)}" for key, item in value.items())
+            return ",".join(f"{key}={scalar(item)}" for key, item in value.items()) or "-"
         case [*items]:
-            return ",".join(map(scalar, items))
+            return ",".join(map(scalar, items)) or "-"
         case _:
             return str(value)

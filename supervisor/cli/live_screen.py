@@ -30,7 +30,7 @@ class LiveScreen:
 
     def draw(self, lines: list[str]) -> None:
         """From the top, each line to its end: nothing flickers."""
-        body = "\x1b[K\r\n".join(lines)
+        body = "\x1b[K\n".join(lines)
         os.write(sys.stdout.fileno(), f"\x1b[H{body}\x1b[K\x1b[J".encode())
 
     def wait_key(self, timeout_s: float) -> str:

@@ -13,6 +13,7 @@ from supervisor.cli.exits import Refusal
 from supervisor.cli.log_lines import Stretch
 
 _PIECE_BYTES = 1 << 18
+_MARKED_WITHIN_NS = 2 * 10**9  # a writer marks within a second what it wrote; twice that, for one that was busy
 
 
 class _Chapter(NamedTuple):
@@ -86,7 +87,7 @@ def _chapters(parts: Sequence[Part]) -> Iterator[_Chapter]:
         for block in _blocks(part):
             end = Position(block.position.epoch, block.end)
             ended_ns = times.get(end) or (_written_ns(part) if block.crc is None else before_ns)
-            yield _Chapter(part, block, before_ns, max(before_ns, ended_ns))
+            yield _Chapter(part, block, max(before_ns, ended_ns - _MARKED_WITHIN_NS), max(before_ns, ended_ns))
             before_ns = max(before_ns, ended_ns)
 
 

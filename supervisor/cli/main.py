@@ -7,7 +7,6 @@ Ctrl-C                                                 ->  1 and a line; 0 where
 
 import os
 import sys
-import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
@@ -30,14 +29,19 @@ class Ringctl(click.Group):
     def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> NoReturn:
         for name in ("prog_name", "standalone_mode"):
             extra.pop(name, None)
-        sys.exit(int(self._run(args, extra)))
+        code = int(self._run(args, extra))
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _forget_stdout()
+        sys.exit(code)
 
     def _run(self, args: Sequence[str] | None, extra: dict[str, Any]) -> Exit | int:
         try:
             result = super().main(args, _PROGRAM, standalone_mode=False, **extra)
         except Exception as error:  # noqa: BLE001 - an operator is never shown a traceback, unless he asks for it
             if os.environ.get(TRACEBACK):
-                traceback.print_exc()
+                sys.excepthook(type(error), error, error.__traceback__)
             message, code = verdict_on(error)
             complain(message)
             return code

@@ -73,16 +73,17 @@ def _live(screen: LiveScreen, look_now: Callable[[], Sample], before: Sample, or
         rows = ordered(rows_between(before, now), order)
         room = max(1, height - 3)
         first = max(0, min(first, len(rows) - room))
-        lines = top_lines(now.fleet, rows[first : first + room], stdout_ink(), width=columns)
+        lines = top_lines(now.fleet, rows, stdout_ink(), width=columns, shown=slice(first, first + room))
         screen.draw([*lines, (note or _FOOTER)[:columns]])
         key = screen.wait_key(interval_s)
         if key in {"q", "Q"}:
             return
-        order, first = _KEYS.get(key, order), first + _STEPS.get(key, 0)
+        first = 0 if key in _KEYS else first + _STEPS.get(key, 0)
+        order = _KEYS.get(key, order)
         if not key:
             try:
                 before, now, note = now, look_now(), ""
             except NotPermittedError:
                 raise
             except NobodyAnswersError as error:
-                note = f"{error}; trying again, q quits"
+                note = f"no answer, trying again, q quits: {error}"

@@ -75,8 +75,10 @@ def ordered(rows: Iterable[TopRow], order: Order) -> list[TopRow]:
             return sorted(rows, key=lambda row: -row.restarts)
 
 
-def top_lines(fleet: FleetStatus, rows: Sequence[TopRow], ink: Ink, *, width: int = 0) -> list[str]:
-    """Two lines of heading, then one for each session. `width`: of the terminal; 0: no limit."""
+def top_lines(
+    fleet: FleetStatus, rows: Sequence[TopRow], ink: Ink, *, width: int = 0, shown: slice = slice(None)
+) -> list[str]:
+    """Two lines of heading, then one for each session that is shown. `width`: of the terminal; 0: no limit."""
     names = max([20, *(len(row.session) for row in rows)])
     names = min(names, max(20, width - 72)) if width else names
     heading = (
@@ -84,7 +86,11 @@ def top_lines(fleet: FleetStatus, rows: Sequence[TopRow], ink: Ink, *, width: in
         f"{'RESTARTS':>8} {'UPTIME':>10}"
     )
     cut = width or None
-    return [_summary(fleet, rows)[:cut], ink(heading[:cut], "reverse"), *(_line(row, names, ink) for row in rows)]
+    return [
+        _summary(fleet, rows)[:cut],
+        ink(heading[:cut], "reverse"),
+        *(_line(row, names, ink) for row in rows[shown]),
+    ]
 
 
 def _line(row: TopRow, names: int, ink: Ink) -> str:

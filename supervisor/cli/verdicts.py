@@ -76,4 +76,4 @@ def _usage(error: click.UsageError) -> str:
 
 
 def _named(error: OSError) -> str:
-    return os.fspath(error.filename) if isinstance(error.filename, str) else "ringctl"
+    return os.fspath(error.filename) if isinstance(error.filename, str) else "standard output"
