@@ -12,11 +12,14 @@ the background. If somebody else has changed the terminal's modes meanwhile, a s
 import contextlib
 import mmap
 import os
+import select
 import signal
 import struct
 import termios
+import time
 from typing import Any
 
+LAST_WORDS_S = 2.0
 _FAREWELL = b"."
 _COPY_BYTES = 8192
 _LENGTH = struct.Struct("<I")
@@ -65,7 +68,7 @@ class Guard:
         if os.read(self._read_end, 1) == _FAREWELL:
             return
         with contextlib.suppress(OSError):
-            os.write(tty, self._noted())
+            write_all(tty, self._noted())
         with contextlib.suppress(termios.error):
             if termios.tcgetattr(tty) == raw:
                 termios.tcsetattr(tty, termios.TCSANOW, cooked)
@@ -74,3 +77,12 @@ class Guard:
         at = 4096 + self._page[0] * _COPY_BYTES
         (length,) = _LENGTH.unpack_from(self._page, at)
         return self._page[at + _LENGTH.size : at + _LENGTH.size + length]
+
+
+def write_all(tty: int, data: bytes) -> None:
+    """A terminal that takes nothing for so long is left as it is."""
+    deadline_s = time.monotonic() + LAST_WORDS_S
+    while data and (left_s := deadline_s - time.monotonic()) > 0:
+        select.select([], [tty], [], left_s)
+        with contextlib.suppress(BlockingIOError):
+            data = data[os.write(tty, data) :]

@@ -6,6 +6,7 @@ to the user, and one that does not come at all ends the matter.
 
 _FIRST_WAIT_S = 0.001
 _LONGEST_WAIT_S = 0.25
+_ANSWER_S = 5.0
 TELL_AFTER_S = 1.0
 GIVE_UP_AFTER_S = 30.0
 
@@ -31,6 +32,10 @@ class Redial:
         """In vain."""
         self._next_s = now_s + self._wait_s
         self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S)
+
+    def dialled(self, now_s: float) -> None:
+        """Somebody takes the call; what he says is another matter."""
+        self._next_s = now_s + _ANSWER_S
 
     def found(self) -> None:
         self._lost_s = None

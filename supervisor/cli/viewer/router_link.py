@@ -44,20 +44,20 @@ class RouterLink:
     def fileno(self) -> int:
         return -1 if self._socket is None else self._socket.fileno()
 
-    def subscribe(self, origin: Origin, now_s: float) -> bool:
+    def subscribe(self, origin: Origin, now_s: float) -> None:
         """Instead of what was subscribed to before."""
         self.hang_up()
+        self.redial.lost(now_s)
         try:
             sock = connect_seqpacket(self._path, timeout_s=_CONNECT_S)
             sock.setblocking(False)
             sock.send(encode(Hello()))
             sock.send(encode(Subscribe(self._session, origin)))
         except OSError:
-            self.redial.lost(now_s)
             self.redial.tried(now_s)
-            return False
+            return
         self._socket = sock
-        return True
+        self.redial.dialled(now_s)
 
     def hang_up(self) -> None:
         if self._socket is not None:

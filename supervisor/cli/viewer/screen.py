@@ -7,16 +7,13 @@ meanwhile nothing is read from the router: who lags too far is put ahead by it.
 
 import contextlib
 import os
-import select
 import termios
-import time
 from typing import Any
 
-from supervisor.cli.viewer.guard import Guard
+from supervisor.cli.viewer.guard import Guard, write_all
 
 HIGH_WATER_BYTES = 256 << 10
 _READ_BYTES = 1 << 16
-_LAST_WORDS_S = 2.0
 PUSH_TITLE, POP_TITLE = b"\x1b[22;0t", b"\x1b[23;0t"
 
 
@@ -95,17 +92,11 @@ class Screen:
     def leave(self, last_words: bytes) -> None:
         """The terminal as it was; what it has not taken yet is no longer wanted."""
         self._unwritten.clear()
-        with contextlib.suppress(TerminalGone, OSError):
-            self._write_all(last_words)
+        with contextlib.suppress(OSError):
+            write_all(self.fd, last_words)
         with contextlib.suppress(termios.error):
             termios.tcflush(self.fd, termios.TCIFLUSH)
             termios.tcsetattr(self.fd, termios.TCSANOW, self._cooked)
-
-    def _write_all(self, data: bytes) -> None:
-        deadline_s = time.monotonic() + _LAST_WORDS_S
-        while data and (left_s := deadline_s - time.monotonic()) > 0:
-            select.select([], [self.fd], [], left_s)
-            data = data[self._take(data) :]
 
     def close(self) -> None:
         """After `leave`."""

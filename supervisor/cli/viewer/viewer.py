@@ -305,8 +305,7 @@ class Viewer:
         if self._ended:  # a new line to the router says it again
             return
         self._ended = True
-        self._worker.hang_up()
-        self._worker.outbox.forget()
+        self._worker.retire()
         how = self._wishes.how_ended(self._session, self._epoch)
         if how is None and reason is EndReason.FAILED:
             how = "its output could not be read any more"
@@ -326,17 +325,17 @@ class Viewer:
         self._screen.write(reset_sequence(self.modes))
         self._tracker, self._epoch, self._ended = ModeTracker(), epoch, False
         self._note_reset()
-        self._worker.redial.lost(time.monotonic())
+        self._worker.connect(time.monotonic())
 
     # --- worker ---
 
     def _receive_answers(self) -> None:
-        self._worker.flush()
         message = self._worker.receive(time.monotonic())
         if isinstance(message, Greeting):
             self._size = Size(message.cols, message.rows)
         if isinstance(message, Greeting | Lease):
             self._fit()
+        self._worker.flush()  # what waited for the lease comes behind the size
 
     def _fit(self) -> None:
         """The session's terminal gets the size it should have, its program a reason to draw where it must."""
@@ -385,9 +384,7 @@ class Viewer:
     def _suspend(self) -> None:
         """The SIGCONT that ends it has a handler of its own."""
         self._screen.leave(reset_sequence(self.modes) + last_line(f"[{self._session} goes on meanwhile]"))
-        before = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGTSTP)
-        signal.signal(signal.SIGTSTP, before)
+        os.kill(os.getpid(), signal.SIGSTOP)  # a SIGTSTP would be ignored where no shell watches
 
 
 def _signal_socket() -> tuple[socket.socket, Callable[[], None]]:

@@ -49,24 +49,31 @@ class WorkerLink:
     def wants_to_send(self) -> bool:
         return self._socket is not None and bool(self.writes) and self.outbox.next_message() is not None
 
-    def connect(self, now_s: float) -> bool:
+    def connect(self, now_s: float) -> None:
+        self.hang_up()
+        self.redial.lost(now_s)
+        self.writes = None if self._claims is not None else False
         try:
             sock = connect_seqpacket(self._path, timeout_s=_CONNECT_S)
             sock.setblocking(False)
             sock.send(encode(Hello()))
         except OSError:
-            self.redial.lost(now_s)
             self.redial.tried(now_s)
-            return False
+            return
         self._socket = sock
-        return True
+        self.redial.dialled(now_s)
 
     def hang_up(self) -> None:
-        """Without a word: there is nobody to talk to until a new epoch begins."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+    def retire(self) -> None:
+        """There is nobody to talk to until a new epoch begins."""
+        self.hang_up()
         self.redial.found()
+        self.outbox.forget()
+        self.greeting = None
 
     def _lose(self, now_s: float) -> None:
         self.hang_up()
@@ -137,18 +144,15 @@ class WorkerLink:
         self.redial.found()
         if before is not None and before.epoch != greeting.epoch:
             self.outbox.forget()
-        elif before is not None and (lost := self.outbox.greeted(greeting)):
+        lost = self.outbox.greeted(greeting)
+        if lost:
             self._tell(f"the worker was killed: the last {lost} bytes of input may not have gone in")
-        else:
-            self.outbox.greeted(greeting)
         if self._claims is not None:
             self._send(Claim(steal=self._claims))
 
     def _take_lease(self, *, held: bool) -> None:
         """The writer of a killed worker is the writer of the next one."""
-        was, self.writes, self._claims = self.writes, held, held
-        if held:
-            self.flush()
-            return
-        self.outbox.forget()
-        self._tell("somebody else types here now" if was else "somebody else types here: --steal takes over")
+        was, self.writes, self._claims = self._claims, held, held
+        if not held:
+            self.outbox.forget()
+            self._tell("somebody else types here now" if was else "somebody else types here: --steal takes over")
