@@ -4,11 +4,13 @@ Nothing here sleeps: `until` waits for the reader's bell, the clients' sockets a
 and looks at its condition after each.
 """
 
+import atexit
 import contextlib
 import functools
 import gc
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -52,6 +54,7 @@ _ENVIRONMENT = {b"PATH": os.environb.get(b"PATH", b"/usr/bin:/bin"), b"HOME": b"
 def actor() -> str:
     """The C program beside this file, compiled once."""
     directory = tempfile.mkdtemp(prefix="ringvisor-actor-")
+    atexit.register(shutil.rmtree, directory)
     program = f"{directory}/actor"
     source = Path(__file__).with_name("actor.c")
     subprocess.run(["cc", "-O2", "-Wall", "-Werror", "-o", program, str(source)], check=True)
