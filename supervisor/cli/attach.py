@@ -2,36 +2,17 @@
 
 import os
 import sys
-from typing import Protocol
 
 from ipc.terminal_modes import reset_sequence
 from ipc.unix_socket import MAX_PACKET_BYTES, connect_seqpacket
 from ipc.worker_messages import Greeting, Hello, decode_from_worker, encode
 from supervisor.cli.exits import Exit, Refusal
 from supervisor.cli.viewer.notices import last_line
+from supervisor.cli.viewer.places import Place, router_path, worker_path
 from supervisor.cli.viewer.screen import POP_TITLE, Screen
 from supervisor.cli.viewer.viewer import Farewell, Viewer, Why, Wishes
 
 _PATIENCE_S = 1.0
-
-
-class Place(Protocol):
-    @property
-    def runtime_dir(self) -> str: ...
-    @property
-    def ring_dir(self) -> str: ...
-    @property
-    def session(self) -> str: ...
-
-
-def router_path(place: Place) -> str:
-    """As ipc.router has it, which imports more than a keystroke should wait for."""
-    return f"{place.runtime_dir}/router.sock"
-
-
-def worker_path(place: Place) -> str:
-    """As childproc.worker has it."""
-    return f"{place.runtime_dir}/w/{place.session}.sock"
 
 
 def attach(place: Place, wishes: Wishes) -> None:

@@ -32,7 +32,7 @@ def fleet(shm_dir: str, tmp_path: Path) -> Iterator[RunningFleet]:
 
 
 def attach(fleet: RunningFleet, session: str, *options: str, **more: object) -> Terminal:
-    return Terminal(ringctl(fleet.runtime_dir, fleet.ring_dir, "attach", session, *options), **more)
+    return Terminal(ringctl(fleet.runtime_dir, "attach", session, *options), **more)
 
 
 def modes_of(terminal: Terminal) -> Modes:

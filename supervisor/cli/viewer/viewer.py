@@ -33,7 +33,7 @@ from supervisor.cli.viewer.redial import GIVE_UP_AFTER_S, TELL_AFTER_S
 from supervisor.cli.viewer.router_link import Dismissed, Piece, RouterLink
 from supervisor.cli.viewer.screen import PUSH_TITLE, Screen, TerminalGone
 from supervisor.cli.viewer.sizing import Policy, Size, jiggled, wanted_size
-from supervisor.cli.viewer.worker_link import WorkerLink
+from supervisor.cli.viewer.worker_link import Role, WorkerLink
 
 _FENCE_S = 1.0
 _PACKETS_A_TURN = 16
@@ -62,8 +62,7 @@ class Wishes:
     """`how_ended` knows how an epoch ended, as far as anybody does."""
 
     detach_key: DetachKey
-    read_only: bool = False
-    steal: bool = False
+    role: Role = Role.CLAIMANT
     resize: Policy = Policy.WRITER
     exit_with_session: bool = False
     how_ended: Callable[[str, int], str | None] = lambda _session, _epoch: None
@@ -75,7 +74,7 @@ class Viewer:
         self._wishes = wishes
         self._screen = screen
         self._router = RouterLink(router_path, session)
-        self._worker = WorkerLink(worker_path, claims=None if wishes.read_only else wishes.steal, tell=self._tell)
+        self._worker = WorkerLink(worker_path, wishes.role, self._tell)
         self._recollection: Recollection | None = None
         self._tracker = ModeTracker()
         self._epoch = 0
@@ -343,7 +342,7 @@ class Viewer:
         if theirs is None or not theirs.cols or self._worker.writes is None or self._recollection is not None:
             return
         size = theirs
-        if not self._wishes.read_only:
+        if self._wishes.role is not Role.WATCHER:
             size = wanted_size(self._wishes.resize, Size(*self._screen.size()), theirs, writes=self._worker.writes)
         if size == theirs and self._repaint:
             self._worker.resize(*jiggled(size))

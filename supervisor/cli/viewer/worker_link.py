@@ -3,6 +3,7 @@
 import contextlib
 import socket
 from collections.abc import Callable
+from enum import StrEnum
 
 from ipc.errors import ProtocolError
 from ipc.unix_socket import MAX_PACKET_BYTES, connect_seqpacket
@@ -29,21 +30,32 @@ _CONNECT_S = 0.2
 _END_OF_INPUT = 0  # the id of a request of which no answer matters
 
 
-class WorkerLink:
-    """`claims`: None to watch only, else whether to steal. `tell` gets one line for the user."""
+class Role(StrEnum):
+    WATCHER = "watcher"
+    CLAIMANT = "claimant"  # types when nobody else does
+    WRITER = "writer"  # types, whoever does now
+    SENDER = "sender"  # says one thing and goes, without a lease
 
-    def __init__(self, path: str, *, claims: bool | None, tell: Callable[[str], None]) -> None:
+
+class WorkerLink:
+    """`tell` gets one line for the user."""
+
+    def __init__(self, path: str, role: Role, tell: Callable[[str], None]) -> None:
         self._path = path
-        self._claims = claims
+        self._role = role
         self._tell = tell
         self._socket: socket.socket | None = None
         self.redial = Redial()
         self.outbox = Outbox()
         self.greeting: Greeting | None = None
-        self.writes: bool | None = False if claims is None else None  # None: the worker has not said yet
+        self.writes: bool | None = self._at_first  # None: the worker has not said yet
 
     def fileno(self) -> int:
         return -1 if self._socket is None else self._socket.fileno()
+
+    @property
+    def _at_first(self) -> bool | None:
+        return False if self._role is Role.WATCHER else None
 
     @property
     def wants_to_send(self) -> bool:
@@ -52,7 +64,7 @@ class WorkerLink:
     def connect(self, now_s: float) -> None:
         self.hang_up()
         self.redial.lost(now_s)
-        self.writes = None if self._claims is not None else False
+        self.writes = self._at_first
         try:
             sock = connect_seqpacket(self._path, timeout_s=_CONNECT_S)
             sock.setblocking(False)
@@ -147,12 +159,15 @@ class WorkerLink:
         lost = self.outbox.greeted(greeting)
         if lost:
             self._tell(f"the worker was killed: the last {lost} bytes of input may not have gone in")
-        if self._claims is not None:
-            self._send(Claim(steal=self._claims))
+        if self._role is Role.SENDER:
+            self.writes = True
+        elif self._role is not Role.WATCHER:
+            self._send(Claim(steal=self._role is Role.WRITER))
 
     def _take_lease(self, *, held: bool) -> None:
         """The writer of a killed worker is the writer of the next one."""
-        was, self.writes, self._claims = self._claims, held, held
+        had = self._role is Role.WRITER
+        self.writes, self._role = held, Role.WRITER if held else Role.CLAIMANT
         if not held:
             self.outbox.forget()
-            self._tell("somebody else types here now" if was else "somebody else types here: --steal takes over")
+            self._tell("somebody else types here now" if had else "somebody else types here: --steal takes over")

@@ -195,5 +195,6 @@ class Terminal:
         self.close()
 
 
-def ringctl(runtime_dir: str, ring_dir: str, *words: str) -> list[str]:
-    return [sys.executable, "-m", "tests.supervisor.viewer.ringctl", runtime_dir, ring_dir, *words]
+def ringctl(runtime_dir: str, *words: str) -> list[str]:
+    """No daemon answers at that socket, and none is needed."""
+    return [sys.executable, "-m", "supervisor.cli.main", "-s", f"{runtime_dir}/control.sock", *words]
