@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ipc import ring_layout as at
 from ipc.frames import Kind, Resize, encode_resize
 from ipc.log_retention import LogPolicy
 from ipc.ring_file import ring_path
@@ -302,6 +303,32 @@ def test_replay_joins_a_stream_that_is_being_written_fast(router: Installation) 
         assert [gap for gap in subscriber.gaps if gap[0] == Kind.OUT] == []
         subscriber.socket.close()
     router.forks.kill(load)
+
+
+def test_a_ring_that_laps_a_slow_beginner_is_no_loss_if_there_is_a_log(router: Installation) -> None:
+    """He is still reading what was there when he came; what the ring forgets meanwhile the log gives him."""
+    writer = router.session("s", size_bytes=MIB)
+    writer.write(900_000)
+    subscriber = router.subscribe("s", Since(1, 0))
+    router.status()
+    for _ in range(8):
+        writer.write(500_000)
+    router.wait_logged("s", 4_900_000)
+    subscriber.until(lambda: subscriber.live)
+    assert subscriber.gaps == []
+    assert subscriber.bytes[Kind.OUT] >= 900_000
+
+
+def test_the_last_subscriber_to_leave_frees_the_ring(router: Installation) -> None:
+    """No bell is rung for nobody, and no mapping is left."""
+    writer = router.session("s")
+    subscribers = [router.subscribe("s") for _ in range(3)]
+    assert writer.ring.memory.q[at.W_FOLLOWERS] == 1
+    for subscriber in subscribers:
+        subscriber.socket.close()
+    while router.status().subscribers:
+        pass
+    assert writer.ring.memory.q[at.W_FOLLOWERS] == 0
 
 
 def test_generations_change_under_a_subscriber(router: Installation) -> None:
