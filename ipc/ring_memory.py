@@ -6,6 +6,11 @@ from ipc import ring_layout as at
 from ipc.errors import RingCorrupt, RingVersion
 from ipc.ordering import settle
 
+# Where the first descriptor has its position, on a view cast to 'Q', its length and its run, on one cast to 'I'.
+_FIRST_POS = at.HEADER_BYTES // 8
+_FIRST_LENGTH = at.HEADER_BYTES // 4 + 8
+_FIRST_RUN = at.HEADER_BYTES // 4 + 11
+
 
 class Descriptor(NamedTuple):
     pos: int
@@ -40,11 +45,13 @@ class RingMemory:
         "buffer",
         "data",
         "data_bytes",
+        "data_mask",
         "data_start",
         "generation",
+        "halves",
         "q",
-        "runs",
         "scratch",
+        "slot_mask",
         "slots",
     )
 
@@ -54,13 +61,15 @@ class RingMemory:
         self._check()
         self.data_bytes = self.q[at.W_DATA_BYTES]
         self.slots = self.q[at.W_SLOTS]
+        self.data_mask = self.data_bytes - 1
+        self.slot_mask = self.slots - 1
         self.generation = self.q[at.W_GENERATION]
         self.base_frame = self.q[at.W_BASE_FRAME]
         self.data_start = at.HEADER_BYTES + self.slots * at.DESCRIPTOR_BYTES
         data_end = self.data_start + self.data_bytes
         self.data = buffer[self.data_start : data_end]
         self.scratch = buffer[data_end : data_end + at.PAGE_BYTES]
-        self.runs = buffer[: len(buffer) & ~7].cast("I")
+        self.halves = buffer[: len(buffer) & ~7].cast("I")
 
     def _check(self) -> None:
         q = self.q
@@ -85,20 +94,29 @@ class RingMemory:
             raise RingCorrupt(f"impossible counters: base {base}, oldest {oldest}, commit {commit}")
 
     def descriptor(self, frame: int) -> Descriptor:
-        place = at.HEADER_BYTES + (frame & (self.slots - 1)) * at.DESCRIPTOR_BYTES
+        place = at.HEADER_BYTES + (frame & self.slot_mask) * at.DESCRIPTOR_BYTES
         return Descriptor._make(at.DESCRIPTOR.unpack_from(self.buffer, place))
 
     def pos_of(self, frame: int) -> int:
-        return self.q[at.HEADER_BYTES // 8 + (frame & (self.slots - 1)) * 8]
+        return self.q[_FIRST_POS + (frame & self.slot_mask) * 8]
 
     def run_of(self, frame: int) -> int:
-        return self.runs[at.HEADER_BYTES // 4 + (frame & (self.slots - 1)) * 16 + 11]
+        return self.halves[_FIRST_RUN + (frame & self.slot_mask) * 16]
+
+    def lengths(self, first: int, end: int) -> list[int]:
+        """Of the frames in [first, end)."""
+        start, stop = first & self.slot_mask, end & self.slot_mask
+        lengths = self.halves[_FIRST_LENGTH : self.data_start // 4 : 16]
+        if start < stop:
+            return lengths[start:stop].tolist()
+        return lengths[start:].tolist() + lengths[:stop].tolist()
 
     def first_frame_from(self, pos: int, low: int, high: int) -> int:
         """The first frame in [low, high) that starts at or behind this position; high if there is none."""
+        q, mask = self.q, self.slot_mask
         while low < high:
             middle = (low + high) // 2
-            if self.pos_of(middle) < pos:
+            if q[_FIRST_POS + (middle & mask) * 8] < pos:
                 low = middle + 1
             else:
                 high = middle

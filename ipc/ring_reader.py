@@ -11,6 +11,7 @@ Both tell losses from the offsets alone: the stream offset of a run counts dropp
 """
 
 from collections.abc import Callable
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from ipc import ring_layout as at
@@ -172,6 +173,12 @@ class RingReader:
         q[base + at.R_PIN] = 0
         if q[at.W_WAITING]:
             self._ring_writer()
+
+    def frames(self, run: Run) -> list[memoryview]:
+        """The frames of a run, each as a view of its own: for streams whose frames are messages."""
+        view = run.view
+        ends = accumulate(self.memory.lengths(run.first, run.end), initial=0)
+        return [view[start:end] for start, end in pairwise(ends)]
 
     def unpin(self) -> None:
         """The sink could not take them: they stay, unless the ring's policy says otherwise."""

@@ -32,27 +32,37 @@ _REFUSED_NS = 10**9  # to be refused growth costs as much as growth does: the fu
 # Plain numbers where each commit passes: comparing with an enum's member costs more than the store it guards.
 _OUT, _ERR = int(Kind.OUT), int(Kind.ERR)
 _KINDS = frozenset(int(kind) for kind in Kind)
+_COMMIT, _READERS_STAMP = at.W_COMMIT, at.W_READERS_STAMP
+_HEADER_BYTES, _DESCRIPTOR_BYTES = at.HEADER_BYTES, at.DESCRIPTOR_BYTES
+_READER_BASES = tuple(at.reader_word(slot, 0) for slot in range(at.READERS))
+_PIN_WORDS = tuple(base + at.R_PIN for base in _READER_BASES)
+_pack_into = at.DESCRIPTOR.pack_into
 
 
 class RingWriter:
     """`resize(memory, data_bytes)` gives the next generation or None; `ring_bell(number)` wakes a reader."""
 
     __slots__ = (
+        "_armed",
         "_armed_kind",
         "_bells",
         "_board",
         "_clock_ns",
         "_commit",
+        "_cursor_words",
+        "_frame_limit",
+        "_gate_words",
         "_grow_again_ns",
+        "_limit",
         "_mirror_word",
         "_poison_end",
         "_pos",
-        "_readers",
         "_readers_stamp",
         "_resize",
         "_ring_bell",
         "_run",
         "_run_kind",
+        "_sleeping_words",
         "_tail",
         "_tail_pos",
         "epoch",
@@ -81,6 +91,7 @@ class RingWriter:
         self._ring_bell = ring_bell
         self._clock_ns = clock_ns
         self._resize = resize
+        self._armed = True  # perhaps, by the writer before this one
         self._armed_kind = 0
         self.stalled = False
         self.flags = 0
@@ -109,6 +120,7 @@ class RingWriter:
         barrier()
         self._tail = min([q[at.W_OLDEST], *filter(self._is_whole, self._pinned())])
         self._tail_pos = memory.pos_of(self._tail) if self._tail < self._commit else self._pos
+        self._measure()
         if not 0 <= self._pos - self._tail_pos <= memory.data_bytes:
             raise RingCorrupt(f"frames from {self._tail_pos} to {self._pos} in {memory.data_bytes} bytes")
 
@@ -163,7 +175,7 @@ class RingWriter:
         that the last look at the readers has missed sees it before it sleeps."""
         self._board[self._mirror_word] = self._commit
         self._refresh_readers()
-        for _, bell in self._bells:
+        for bell in self._bells.values():
             self._ring_bell(bell)
 
     # --- writing ----------------------------------------------------------------------------------------------------
@@ -191,6 +203,7 @@ class RingWriter:
         q = memory.q
         q[at.W_ARMED_BYTES] = window
         q[at.W_ARMED] = pos << 3 | kind
+        self._armed = True
         self._armed_kind = kind
         return memory.data[start : start + window]
 
@@ -201,6 +214,7 @@ class RingWriter:
         scratch = self.memory.scratch
         scratch[:] = _POISON[: len(scratch)]
         q[at.W_ARMED] = self.seq << 3 | _SCRATCH | kind
+        self._armed = True
         self._armed_kind = kind | _SCRATCH
         return scratch
 
@@ -214,9 +228,17 @@ class RingWriter:
 
     def put(self, kind: int, payload: bytes | memoryview, *, force: bool = False) -> bool:
         """Copy a frame in. False: no room, even (`force`) at the expense of the oldest."""
-        if not self._has_room(len(payload), force=force):
-            return False
-        self._fill(kind, payload)
+        length = len(payload)
+        if self._pos + length > self._limit or self._commit >= self._frame_limit:  # noqa: SIM102 - the hot path asks once
+            if not self._has_room(length, force=force):
+                return False
+        if self._armed:
+            self._armed = False
+            self.memory.q[at.W_ARMED] = 0
+        memory = self.memory
+        start = self._pos & memory.data_mask
+        memory.data[start : start + length] = payload
+        self._append(kind, length, 0)
         return True
 
     def begin_epoch(self, epoch: int, payload: bytes, *, force: bool = False) -> bool:
@@ -224,21 +246,12 @@ class RingWriter:
         if not self._has_room(len(payload), force=force):
             return False
         self.epoch, self.out_offset, self.err_offset = epoch, 0, 0
-        self._fill(Kind.BEGIN, payload)
-        return True
+        return self.put(Kind.BEGIN, payload)
 
     def _has_room(self, length: int, *, force: bool) -> bool:
         if self._room(length) >= length:
             return True
         return self._make_room(length, drop_oldest=force or self._drops_oldest()) >= length
-
-    def _fill(self, kind: int, payload: bytes | memoryview) -> None:
-        memory = self.memory
-        if memory.q[at.W_ARMED]:
-            memory.q[at.W_ARMED] = 0
-        start = self._pos & (memory.data_bytes - 1)
-        memory.data[start : start + len(payload)] = payload
-        self._append(kind, len(payload), 0)
 
     def _append(self, kind: int, length: int, flags: int) -> None:
         memory = self.memory
@@ -251,32 +264,47 @@ class RingWriter:
             self.err_offset = offset + length
         else:
             offset, other = self.out_offset, self.err_offset
-        start = pos & (memory.data_bytes - 1)
-        if kind != self._run_kind or not start or flags:
-            self._run = (self._run + 1) & _RUN_MASK
-            # Control frames, and frames that differ from their neighbours by a flag, stand alone in their run.
-            self._run_kind = kind if kind <= _ERR and not flags else 0
-        self._pos = pos + length
+        if kind != self._run_kind or flags or not pos & memory.data_mask:
+            self._begin_run(kind, flags)
         frame = self._commit
-        place = at.HEADER_BYTES + (frame & (memory.slots - 1)) * at.DESCRIPTOR_BYTES
-        now_ns = self._clock_ns()
-        at.DESCRIPTOR.pack_into(
-            memory.buffer, place, pos, now_ns, self.seq, offset, length, kind, flags, self.epoch, self._run, other, 0
+        seq = self.seq
+        _pack_into(
+            memory.buffer,
+            _HEADER_BYTES + (frame & memory.slot_mask) * _DESCRIPTOR_BYTES,
+            pos,
+            self._clock_ns(),
+            seq,
+            offset,
+            length,
+            kind,
+            flags,
+            self.epoch,
+            self._run,
+            other,
+            0,
         )
-        self.seq += 1
-        frame += 1
-        self._commit = frame
+        self._pos = pos + length
+        self.seq = seq + 1
+        self._commit = frame = frame + 1
         q = memory.q
-        q[at.W_COMMIT] = frame
         board = self._board
+        q[_COMMIT] = frame
         board[self._mirror_word] = frame
-        if q[at.W_READERS_STAMP] != self._readers_stamp:
+        if q[_READERS_STAMP] != self._readers_stamp:
             self._refresh_readers()
-        for word, bell in self._bells:
+        for word in self._sleeping_words:
             if board[word]:
-                board[word] = 0
-                q[at.W_BELLS_RUNG] += 1
-                self._ring_bell(bell)
+                self._wake(word)
+
+    def _begin_run(self, kind: int, flags: int) -> None:
+        """Control frames, and frames that differ from their neighbours by a flag, stand alone in their run."""
+        self._run = (self._run + 1) & _RUN_MASK
+        self._run_kind = kind if kind <= _ERR and not flags else 0
+
+    def _wake(self, sleeping_word: int) -> None:
+        self._board[sleeping_word] = 0
+        self.memory.q[at.W_BELLS_RUNG] += 1
+        self._ring_bell(self._bells[sleeping_word])
 
     def _count_drop(self, kind: int, length: int) -> None:
         if not length:
@@ -297,18 +325,26 @@ class RingWriter:
 
     def _room(self, least_bytes: int) -> int:
         """Free bytes in one piece at the writing position, which skips a rest at the end that is too small."""
-        memory = self.memory
-        if self._commit - self._tail >= memory.slots:
+        if self._commit >= self._frame_limit:
             return 0
-        data_bytes = memory.data_bytes
-        contiguous = data_bytes - (self._pos & (data_bytes - 1))
-        if contiguous < least_bytes:
-            self._pos += contiguous
-            contiguous = data_bytes
-        return min(contiguous, self._tail_pos + data_bytes - self._pos)
+        if self._limit - self._pos < least_bytes:
+            rest = self._wrap() - self._pos
+            if rest < least_bytes:
+                self._pos += rest
+            self._measure()
+        return self._limit - self._pos
+
+    def _measure(self) -> None:
+        """The frame and the position that the writer may go up to without looking at anything else."""
+        self._frame_limit = self._tail + self.memory.slots
+        self._limit = min(self._wrap(), self._tail_pos + self.memory.data_bytes)
+
+    def _wrap(self) -> int:
+        """The position at which the data area begins again."""
+        return (self._pos | (self.memory.data_bytes - 1)) + 1
 
     def _make_room(self, least_bytes: int, *, drop_oldest: bool) -> int:
-        self._refresh_readers()
+        self._look_who_reads()
         self._reclaim(least_bytes, drop_oldest=drop_oldest)
         return self._room(least_bytes)
 
@@ -318,12 +354,12 @@ class RingWriter:
         step = max(least_bytes, memory.data_bytes >> 3)
         target = memory.first_frame_from(self._pos + step - memory.data_bytes, tail, commit)
         target = min(max(target, commit - memory.slots + (memory.slots >> 3)), commit)
-        slowest = min((q[at.reader_word(slot, at.R_CURSOR)] for slot in self._readers), default=commit)
+        slowest = min([q[word] for word in self._cursor_words], default=commit)
         self._note_lag(slowest)
         if slowest < target and self._grown():
             return
-        if not drop_oldest:
-            target = min([target, *self._gating_cursors()])
+        if slowest < target and not drop_oldest:
+            target = min([target, *(q[word] for word in self._gate_words)])
         if target <= tail:
             return
         q[at.W_OLDEST] = max(q[at.W_OLDEST], target)
@@ -331,32 +367,33 @@ class RingWriter:
             barrier()
         self._tail = max(tail, min([target, *self._pinned()]))
         self._tail_pos = memory.pos_of(self._tail) if self._tail < commit else self._pos
+        self._measure()
 
     def _drops_oldest(self) -> bool:
         return self.stalled or self.memory.q[at.W_POLICY] == at.Policy.DROP_OLDEST
 
-    def _gating_cursors(self) -> list[int]:
-        q = self.memory.q
-        return [
-            q[at.reader_word(slot, at.R_CURSOR)]
-            for slot in self._readers
-            if q[at.reader_word(slot, at.R_STATE)] == at.ReaderState.GATING
-        ]
-
     def _pinned(self) -> list[int]:
         q = self.memory.q
-        pins = [q[at.reader_word(slot, at.R_PIN)] for slot in range(at.READERS)]
-        return [pin - 1 for pin in pins if pin]
+        return [pin - 1 for word in _PIN_WORDS if (pin := q[word])]
+
+    def _look_who_reads(self) -> None:
+        if self.memory.q[_READERS_STAMP] != self._readers_stamp:
+            self._refresh_readers()
 
     def _refresh_readers(self) -> None:
         q = self.memory.q
         self._readers_stamp = q[at.W_READERS_STAMP]
-        self._readers = tuple(slot for slot in range(at.READERS) if q[at.reader_word(slot, at.R_STATE)])
+        readers = [base for base in _READER_BASES if q[base + at.R_STATE]]
         q[at.W_READERS_SEEN] = self._readers_stamp
-        bells = {q[at.reader_word(slot, at.R_BELL)] for slot in self._readers}
+        self._cursor_words = tuple(base + at.R_CURSOR for base in readers)
+        self._gate_words = tuple(
+            base + at.R_CURSOR for base in readers if q[base + at.R_STATE] == at.ReaderState.GATING
+        )
+        bells = {q[base + at.R_BELL] for base in readers}
         if q[at.W_FOLLOWERS]:
             bells.add(LIVE_BELL)
-        self._bells = tuple((sleeping_word(bell), bell) for bell in sorted(bells))
+        self._bells = {sleeping_word(bell): bell for bell in sorted(bells)}
+        self._sleeping_words = tuple(self._bells)
 
     def _note_lag(self, slowest: int) -> None:
         if slowest < self._commit:
@@ -393,15 +430,15 @@ class RingWriter:
 
     def is_idle(self) -> bool:
         """Every reader has read everything."""
-        self._refresh_readers()
+        self._look_who_reads()
         q = self.memory.q
-        return all(q[at.reader_word(slot, at.R_CURSOR)] == self._commit for slot in self._readers)
+        return all(q[word] == self._commit for word in self._cursor_words)
 
-    def prepare_wait(self) -> bool:
+    def prepare_wait(self, least_bytes: int = MIN_WINDOW_BYTES) -> bool:
         """Before the writer sleeps on its own bell. False: there is room after all."""
         self.memory.q[at.W_WAITING] = 1
         barrier()
-        if self._make_room(MIN_WINDOW_BYTES, drop_oldest=self._drops_oldest()) >= MIN_WINDOW_BYTES:
+        if self._make_room(least_bytes, drop_oldest=self._drops_oldest()) >= least_bytes:
             self.end_wait()
             return False
         self.memory.q[at.W_WAITS] += 1
@@ -412,8 +449,9 @@ class RingWriter:
 
     def slowest_gate(self) -> int | None:
         """How far the slowest of those has come that hold this ring back: what a stall is judged by."""
-        self._refresh_readers()
-        return min(self._gating_cursors(), default=None)
+        self._look_who_reads()
+        q = self.memory.q
+        return min((q[word] for word in self._gate_words), default=None)
 
 
 def _unpoisoned(window: memoryview) -> int:
