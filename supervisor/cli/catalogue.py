@@ -42,7 +42,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Act": {
         **_family("act", start="Start sessions.", stop="Stop sessions.", restart="Stop them, then start them."),
         **_family("signalling", signal="Send a signal: signal SIG NAME…"),
-        **_family("attach_commands", attach="Your terminal on a session's; C-] d detaches."),
+        **_family("attach_commands", attach="Your terminal on a session's; C-\\ leaves it."),
         **_family("attach_commands", send="Type into a session.", expect="Wait until a session wrote something."),
         **_family("fg", fg="attach, as supervisorctl calls it."),
         **_family("clear", clear="Empty the logs of sessions."),

@@ -42,6 +42,6 @@ def finding_lines(found: Sequence[Finding], ink: Ink) -> Iterator[str]:
 
 def _ring_dir(operator: Operator) -> str:
     try:
-        return operator.place.record.ring_dir or _DEFAULT_RING_DIR
+        return operator.fleet.record.ring_dir or _DEFAULT_RING_DIR
     except Refusal:
         return _DEFAULT_RING_DIR

@@ -8,7 +8,7 @@ from supervisor.cli.exits import Exit, Refusal
 from supervisor.cli.output import complain
 
 
-@click.command("fg", help="Your terminal on a session's, as attach has it; C-] d leaves it, and it runs on.")
+@click.command("fg", help="Your terminal on a session's, as attach has it; C-\\ leaves it, and it runs on.")
 @click.argument("names", nargs=-1, metavar="NAME", shell_complete=complete_names)
 @click.pass_context
 def fg_command(ctx: click.Context, names: tuple[str, ...]) -> Exit | int | None:

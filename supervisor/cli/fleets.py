@@ -69,7 +69,7 @@ def fleet_lines(rows: list[FleetRow], ink: Ink) -> Iterator[str]:
 def _places(operator: Operator) -> list[FleetPlace]:
     places = {place.runtime_dir: place for place in usual_places()}
     try:
-        own = operator.place
+        own = operator.fleet
         if own.record.name:
             places.setdefault(own.runtime_dir, own)
     except Refusal:

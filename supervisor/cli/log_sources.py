@@ -42,7 +42,7 @@ def find_sources(operator: Operator, selectors: Sequence[str]) -> Found:
         if any(selector.startswith("state=") for selector in selectors):
             raise
         found = Found(*chosen(_without_daemon(operator), selectors))
-    return _with_bare_logs(found, operator.place.log_dir)
+    return _with_bare_logs(found, operator.fleet.log_dir)
 
 
 def one_source(operator: Operator, name: str) -> LogSource:
@@ -69,7 +69,7 @@ def _of_status(session: SessionStatus) -> LogSource:
 def _without_daemon(operator: Operator) -> list[LogSource]:
     """The sink files know best where a log is; the fleet file knows groups and tags, and outlives a reboot."""
     configured = {source.name: source for source in _configured(operator)}
-    sunk = {source.name: source for source in _sunk(operator.place)}
+    sunk = {source.name: source for source in _sunk(operator.fleet)}
     merged = dict(configured)
     for name, source in sunk.items():
         known = configured.get(name)
@@ -83,7 +83,7 @@ def _configured(operator: Operator) -> Iterator[LogSource]:
     from config.load import load  # noqa: PLC0415 - as above
 
     try:
-        fleet = load(operator.place.record.config or operator.wanted.config).fleet
+        fleet = load(operator.fleet.record.config or operator.wanted.config).fleet
     except ConfigErrors:
         return
     for spec in fleet.sessions.values():

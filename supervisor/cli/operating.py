@@ -7,19 +7,23 @@ order is not, since nobody knows how far the first one came.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
+from supervisor.cli.exit_words import exit_words
+from supervisor.cli.exits import Exit, Refusal
 from supervisor.cli.places import FleetPlace, Wanted, find_place
+from supervisor.cli.session_names import bare_name
 from supervisor.control.client import (
     ControlClient,
     NoAnswerInTimeError,
     NobodyAnswersError,
     NotPermittedError,
+    RequestFailedError,
     connect,
 )
-from supervisor.control.messages import Answer, GetStatus, Request, StatusReport
+from supervisor.control.messages import Answer, Facts, GetStatus, Inspect, Request, StatusReport
 
 QUESTION_MAX_S = 10.0
 
@@ -31,11 +35,11 @@ class Operator:
     wanted: Wanted
 
     @cached_property
-    def place(self) -> FleetPlace:
+    def fleet(self) -> FleetPlace:
         return find_place(self.wanted)
 
     def connect(self) -> ControlClient:
-        return connect(self.place.socket)
+        return connect(self.fleet.socket)
 
     def ask(self, request: Request, kind: type[_A]) -> _A:
         """For what changes nothing and has one answer."""
@@ -51,7 +55,7 @@ class Operator:
             answer = client.ask(request, timeout_s=QUESTION_MAX_S)
         if isinstance(answer, kind):
             return answer
-        raise NobodyAnswersError(f"{self.place.socket}: unexpected answer {type(answer).__name__}")
+        raise NobodyAnswersError(f"{self.fleet.socket}: unexpected answer {type(answer).__name__}")
 
     def status(self, selectors: Sequence[str] = ()) -> StatusReport:
         return self.ask(GetStatus(1, list(selectors)), StatusReport)
@@ -60,6 +64,50 @@ class Operator:
         """Answers as they come."""
         with self.connect() as client:
             yield from client.stream(request, timeout_s=timeout_s)
+
+    # --- for who talks to a session's worker and router himself ---
+
+    def place(self, session: str) -> "SessionPlace":
+        """Where the one session of this name is. A supervisor that is away keeps nobody from it."""
+        name = bare_name(session)
+        try:
+            report = self.status([session])
+        except NotPermittedError:
+            raise
+        except NobodyAnswersError:
+            return SessionPlace(self.fleet.runtime_dir, self.fleet.record.ring_dir, name)
+        match report.sessions:
+            case [only]:
+                return SessionPlace(self.fleet.runtime_dir, self.fleet.record.ring_dir, only.name)
+            case []:
+                raise Refusal(f"no such session: {session}; ringctl status lists them", Exit.NO_SUCH)
+            case several:
+                raise Refusal(f"{session} is {len(several)} sessions: name one", Exit.USAGE)
+
+    def how_ended(self, session: str, epoch: int) -> str | None:
+        """None: nobody says, or not yet."""
+        try:
+            found = self.status([session]).sessions
+        except (NobodyAnswersError, RequestFailedError):
+            return None
+        ended = [one.exit for one in found if one.epoch == epoch and not one.pid]
+        return exit_words(ended[0]) if ended and ended[0] else None
+
+    def resize_policy(self, session: str) -> str | None:
+        """As its settings have it. None: nobody says, or it has no terminal."""
+        try:
+            facts: Any = self.ask(Inspect(1, bare_name(session)), Facts).facts
+        except (NobodyAnswersError, RequestFailedError):
+            return None
+        for key in ("spec", "io", "tty", "resize"):
+            facts = facts.get(key) if isinstance(facts, dict) else None
+        return facts if isinstance(facts, str) else None
+
+
+class SessionPlace(NamedTuple):
+    runtime_dir: str
+    ring_dir: str
+    session: str
 
 
 pass_operator = click.make_pass_decorator(Operator)

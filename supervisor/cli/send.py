@@ -137,7 +137,7 @@ class Sender:
         done = self._run(lambda: not self._link.outbox or self._stopped, self._deadline_s)
         if self._refused is not None:
             raise Refusal(_why(self._session, self._refused))
-        if self._discarded or self._ended:
+        if self._discarded or (self._ended and self._link.outbox):
             why = "it ended" if self._ended else "a Ctrl-C swept it away"
             raise Refusal(f"{self._session}: not all of it went in: {why}")
         return Progress.WRITTEN if done else Progress.QUEUED
@@ -184,17 +184,18 @@ class Sender:
         self._link.flush()
 
     def _listen(self, now_s: float) -> None:
-        match self._link.receive(now_s):
-            case Refused() as refused:
-                self._refused = refused
-            case Discarded():
-                self._discarded = True
         for piece in self._watch.take(now_s):
             self._live = self._live or piece.packet is Packet.CAUGHT_UP
             if piece.kind == Kind.END:
                 self._ended = True
             elif piece.packet is Packet.DATA and piece.kind in {Kind.OUT, Kind.ERR}:
                 self._seen += piece.data
+        while (answer := self._link.receive(now_s)) is not None:  # a worker says all it has to say before the end
+            match answer:
+                case Refused():
+                    self._refused = answer
+                case Discarded():
+                    self._discarded = True
 
 
 def visible(data: bytes) -> bytes:

@@ -36,7 +36,7 @@ def tail_command(operator: Operator, words: tuple[str, ...]) -> Exit:
 @pass_operator
 def maintail_command(operator: Operator, words: tuple[str, ...]) -> Exit:
     wanted = parse_maintail(words)
-    log_dir = operator.place.log_dir
+    log_dir = operator.fleet.log_dir
     return _tail(wanted, f"{log_dir}/{MAIN_LOG}" if log_dir else "", "supervisord")
 
 

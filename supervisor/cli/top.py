@@ -37,7 +37,7 @@ def top_command(
     def look_now() -> Sample:
         return _sample(operator, selectors, lags)
 
-    lags = RingLags(operator.place.record.ring_dir)
+    lags = RingLags(operator.fleet.record.ring_dir)
     if once or as_json or not (sys.stdout.isatty() and sys.stdin.isatty()):
         return _once(look_now, Order(sort), _ONCE_S if interval is None else interval, as_json=as_json)
     first = look_now()

@@ -27,7 +27,7 @@ _KINDS = {"stdout": Kind.OUT, "stderr": Kind.ERR}
 def verify_command(operator: Operator, selectors: tuple[str, ...], *, as_json: bool) -> Exit:
     """JSON: an object a session, one a line."""
     found = find_sources(operator, selectors)
-    ring_dir = operator.place.record.ring_dir or None
+    ring_dir = operator.fleet.record.ring_dir or None
     wrong, unlogged = [], []
     for source in found.sources:
         reports = dict(_verify(source, ring_dir))
