@@ -346,7 +346,7 @@ def _gaps(storm: Storm, total: int) -> Iterator[tuple[int, int]]:
 
 
 def _compare(storm: Storm, total: int, gaps: list[tuple[int, int]]) -> None:
-    missing = {start: end for start, end in gaps}
+    missing = dict(gaps)
     with open(storm.log, "rb") as log:
         offset = 0
         while offset < total:
