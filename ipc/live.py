@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 from ipc.board import LIVE_BELL, serving_word, sleeping_word
 from ipc.board_watch import BoardWatch
-from ipc.errors import IpcError, ProtocolError, RingMoving
+from ipc.errors import IpcError, ProtocolError
 from ipc.log_replay import LogReplay
 from ipc.ordering import barrier
 from ipc.replay import start_of
@@ -41,8 +41,7 @@ from ipc.unix_socket import MAX_PACKET_BYTES, is_ours, listen_seqpacket
 
 Order = Serve | Drop | LogOrder | AskStatus
 MAX_CLIENTS = 4096
-_FIRST_LOOK_S = 0.001
-_LAST_LOOK_S = 1.0
+_DEAF_S = 1.0
 
 
 class Client:
@@ -109,8 +108,6 @@ class Live:
         self._watch = BoardWatch(board, LIVE_BELL)
         self._feeds: dict[int, Feed] = {}  # by slot
         self._beginning: set[Client] = set()  # who wants to subscribe
-        self._moving: set[Client] = set()  # whose ring's next generation is not in its place yet
-        self._look_s = _FIRST_LOOK_S
 
     @property
     def subscribers(self) -> int:
@@ -131,7 +128,6 @@ class Live:
         self._send()
         events = self._poll.poll(self._timeout_s())
         self._board[sleeping_word(LIVE_BELL)] = 0
-        self._look_again()
         if not events:
             self._hear(knocking=True)
         for fd, event in events:
@@ -142,8 +138,7 @@ class Live:
     def _send(self) -> None:
         slots = self._watch.dirty()
         for client in [*self._beginning, *self._ready(slots)]:
-            if client not in self._moving:
-                self._send_to(client)
+            self._send_to(client)
         for slot in slots:
             if slot in self._feeds and self._feeds[slot].is_settled():
                 self._watch.done(slot)
@@ -158,13 +153,11 @@ class Live:
             self._board[sleeping_word(LIVE_BELL)] = 1
             barrier()
             if not self._has_news():
-                return self._look_s if self._moving else None if self._hears else _LAST_LOOK_S
+                return None if self._hears else _DEAF_S
         return 0
 
     def _has_news(self) -> bool:
-        if not self._moving.issuperset(self._beginning):
-            return True
-        return any(client not in self._moving for client in self._ready(self._watch.dirty()))
+        return bool(self._beginning) or any(True for _ in self._ready(self._watch.dirty()))
 
     def _send_to(self, client: Client) -> None:
         """A turn for a subscriber that can take something. Whatever trips over his ring, only he is sent away."""
@@ -174,8 +167,6 @@ class Live:
             else:
                 self._board[serving_word(LIVE_BELL)] = client.slot + 1
                 self._block(client, blocked=not client.subscription.send())
-        except RingMoving:
-            self._moving.add(client)
         except (BrokenPipeError, ConnectionResetError):
             self._drop(client)
         except FileNotFoundError:
@@ -225,11 +216,6 @@ class Live:
             client.blocked = blocked
             self._poll.modify(client.socket, select.EPOLLIN | (select.EPOLLOUT if blocked else 0))
 
-    def _look_again(self) -> None:
-        """A ring that was being resized may be in its place now. Nobody says so."""
-        self._look_s = min(2 * self._look_s, _LAST_LOOK_S) if self._moving else _FIRST_LOOK_S
-        self._moving.clear()
-
     def _look_at_rings(self) -> None:
         """Rung, and no mirror moved: a worker has died or taken over, or a replay has something. They know."""
         if not self._watch.dirty():
@@ -269,7 +255,7 @@ class Live:
         self._poll.register(sock, select.EPOLLIN)
 
     def _hear(self, *, knocking: bool) -> None:
-        """Without a descriptor left, who knocks would be reported for ever: he waits until there may be one."""
+        """Without a descriptor left, who knocks would be reported for ever: he waits a second for there to be one."""
         if knocking != self._hears:
             self._hears = knocking
             self._poll.modify(self._listener, select.EPOLLIN if knocking else 0)
@@ -316,7 +302,7 @@ class Live:
     def forget(self, session: str) -> None:
         """Its ring goes away: its subscribers get what there is, and the end."""
         for client in [client for client in self._clients.values() if client.session == session]:
-            while client.has_news() and client not in self._moving and client.socket.fileno() in self._clients:
+            while client.has_news() and client.socket.fileno() in self._clients:
                 self._send_to(client)
             self._expel(client, f"session {session} was removed")
 
@@ -327,13 +313,11 @@ class Live:
     def _drop(self, client: Client) -> None:
         if self._clients.pop(client.socket.fileno(), None) is None:
             return
-        self._moving.discard(client)
         self._beginning.discard(client)
         if client.subscription is not None:
             client.subscription.close()
         self._poll.unregister(client.socket)
         client.socket.close()
-        self._hear(knocking=True)
         self._leave(client)
 
     def close(self) -> None:

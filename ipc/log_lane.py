@@ -21,7 +21,6 @@ from ipc.archivist import Archivist
 from ipc.bell import Bell
 from ipc.board import serving_word
 from ipc.board_watch import BoardWatch
-from ipc.errors import RingMoving
 from ipc.log_sink import Moment
 from ipc.router_messages import LogStatus, SetAside
 from ipc.session_log import Progress, SessionLog, leave
@@ -34,8 +33,6 @@ _ASIDE_NS = 60 * 10**9
 _HANGS_NS = 10**9
 _DRAIN_NS = 10**9
 _OBEY_NS = 10**7
-_FIRST_MOVING_NS = 10**6
-_LAST_MOVING_NS = 10**9
 Command = Callable[["LogLane"], None]
 
 
@@ -62,7 +59,6 @@ class LogLane:
         self._sessions: dict[int, SessionLog] = {}
         self._aside: dict[int, str] = {}  # slot: why it is not served
         self._held_ns: dict[int, int] = {}  # slot: when to try again, on the monotonic clock
-        self._moving_ns: dict[int, int] = {}  # slot: how long to wait for its ring to be in its place
         self._ticking: set[int] = set()  # whose logs still owe something to their index
         self._tick_ns = 0
         self._busy: tuple[str, int] | None = None  # with which session, since when on the monotonic clock
@@ -128,7 +124,7 @@ class LogLane:
 
     def drop(self, slot: int) -> None:
         self._let_go(slot)
-        for table in (self._specs, self._held_ns, self._aside, self._moving_ns):
+        for table in (self._specs, self._held_ns, self._aside):
             table.pop(slot, None)
 
     def finish(self, slot: int) -> None:
@@ -148,7 +144,7 @@ class LogLane:
                 continue
             session = self._sessions.get(slot)
             if session is None:
-                wrong.append(f"session {spec.session} is not served: {self._aside.get(slot, 'its ring moves')}")
+                wrong.append(f"session {spec.session} is not served: {self._aside.get(slot)}")
             elif not self._act(slot, session, act):
                 reason = ", ".join(failure.reason for failure in session.failures)
                 wrong.append(f"log of {session.spec.session}: {reason}")
@@ -212,12 +208,8 @@ class LogLane:
                 self._watch.done(slot)
             case Progress.HELD:
                 self._hold(slot, session.retry_ns() or now.mono_ns + _TICK_NS)
-            case Progress.MOVING:
-                self._wait_for_ring(slot)
             case Progress.MORE:
                 pass
-        if progress is not Progress.MOVING and self._moving_ns:
-            self._moving_ns.pop(slot, None)
         self._look_after(slot, session, now)
         return session.cursor != before
 
@@ -243,8 +235,6 @@ class LogLane:
         try:
             self._open(spec)
             self._aside.pop(spec.slot, None)
-        except RingMoving:
-            self._wait_for_ring(spec.slot)
         except Exception as error:  # noqa: BLE001 - see above
             self._set_aside(spec.slot, _said(error))
         finally:
@@ -266,12 +256,6 @@ class LogLane:
         """Leave the session alone until it may have healed."""
         self._watch.ignore(slot)
         self._held_ns[slot] = until_ns
-
-    def _wait_for_ring(self, slot: int) -> None:
-        """Its writer is about to put the next generation in place, which takes microseconds, or was killed over it."""
-        wait_ns = self._moving_ns.get(slot, _FIRST_MOVING_NS)
-        self._moving_ns[slot] = min(2 * wait_ns, _LAST_MOVING_NS)
-        self._hold(slot, time.monotonic_ns() + wait_ns)
 
     def _set_aside(self, slot: int, reason: str) -> None:
         self._report(f"session {self._specs[slot].session} is set aside for a minute: {reason}")
@@ -324,8 +308,6 @@ class LogLane:
 
     def _answer_bell(self) -> None:
         """Rung, and no mirror moved: a worker has died or taken over. The rings themselves know."""
-        for slot in self._moving_ns:
-            self._held_ns[slot] = 0
         if self._watch.dirty():
             return
         for slot, session in self._sessions.items():

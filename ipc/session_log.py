@@ -5,7 +5,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 
 from ipc.archivist import Job
-from ipc.errors import RingCorrupt, RingMoving
+from ipc.errors import RingCorrupt
 from ipc.frames import Kind
 from ipc.log_failure import Failure
 from ipc.log_sink import LogSink, Moment
@@ -19,7 +19,6 @@ class Progress(Enum):
     IDLE = auto()  # everything is in the log
     MORE = auto()  # its turn is over, there is more
     HELD = auto()  # a log has failed: not before `retry_ns`
-    MOVING = auto()  # the ring changes its size
 
 
 class SessionLog:
@@ -59,19 +58,16 @@ class SessionLog:
 
     def advance(self, most_bytes: int, now: Moment) -> Progress:
         """One turn: at most so many bytes, so that no session starves another."""
-        try:
-            while most_bytes > 0:
-                run = self._reader.next_run(most_bytes)
-                if run is None:
-                    return Progress.IDLE
-                if not self._settle(run, now):
-                    self._reader.unpin()
-                    self._blame_ring()
-                    return Progress.HELD
-                most_bytes -= len(run.view)
-                self._reader.finish(run)
-        except RingMoving:
-            return Progress.MOVING
+        while most_bytes > 0:
+            run = self._reader.next_run(most_bytes)
+            if run is None:
+                return Progress.IDLE
+            if not self._settle(run, now):
+                self._reader.unpin()
+                self._blame_ring()
+                return Progress.HELD
+            most_bytes -= len(run.view)
+            self._reader.finish(run)
         return Progress.MORE
 
     def _settle(self, run: Run, now: Moment) -> bool:
@@ -133,7 +129,7 @@ class SessionLog:
 
 
 def leave(ring_dir: str, session: str) -> None:
-    """The session has no log any more: nothing is kept for one, and its program waits for none. Raises RingMoving."""
+    """The session has no log any more: nothing is kept for one, and its program waits for none."""
     reader = attach_reader(ring_dir, session, ReaderSlot.LOG, bell=0, gating=False)
     reader.detach()
     while reader.memory.q[W_NEXT_GENERATION]:

@@ -458,7 +458,7 @@ def _be_router(ring_dir: str, runtime_dir: str, reports_path: str, fell: bool) -
     router.run(ring_dir, runtime_dir, predecessor_fell=fell, report=report)
 
 
-def _be_load(ring_dir: str, sessions: list[tuple[str, int]], seed: int) -> None:
+def _be_load(ring_dir: str, sessions: list[tuple[str, int]], seed: int, pause_s: float = 0.0005) -> None:
     """Writes to all of them in turn, in drops and in bursts that fill the rings, until SIGTERM; then ends their epochs.
 
     Killed and forked again it goes on where the rings stand."""
@@ -474,7 +474,8 @@ def _be_load(ring_dir: str, sessions: list[tuple[str, int]], seed: int) -> None:
             writer.write(rng.randint(1, 8192) if rng.random() < 0.98 else 500_000, Kind.OUT)
             if rng.random() < 0.1:
                 writer.write(rng.randint(1, 500), Kind.ERR)
-        time.sleep(0.0005)  # a load that leaves room for others, not a wait for anything
+        if pause_s:
+            time.sleep(pause_s)  # a load that leaves room for others, not a wait for anything
     for writer in writers:
         writer.end()
 
