@@ -2,9 +2,9 @@
 
 import click
 
-from supervisor.cli.arguments import WAIT_MAX_S, json_option, some_selectors
+from supervisor.cli.arguments import json_option, some_selectors
 from supervisor.cli.exits import Exit
-from supervisor.cli.operating import Operator, pass_operator
+from supervisor.cli.operating import QUESTION_MAX_S, Operator, pass_operator
 from supervisor.cli.orders import carry_out
 from supervisor.control.messages import SendSignal
 
@@ -25,4 +25,4 @@ def signal_number(_ctx: click.Context, _param: click.Parameter, value: str) -> i
 @json_option
 @pass_operator
 def signal_command(operator: Operator, signum: int, selectors: tuple[str, ...], *, as_json: bool) -> Exit:
-    return carry_out(operator, SendSignal(1, signum, list(selectors)), timeout_s=WAIT_MAX_S, as_json=as_json)
+    return carry_out(operator, SendSignal(1, signum, list(selectors)), timeout_s=as_json=as_json)

@@ -30,7 +30,7 @@ def _stream(report: SessionReport) -> dict[str, Any]:
         "parts": log.parts,
         "unchecked_bytes": log.unchecked_bytes,
         "foreign_bytes": log.foreign_bytes,
-        "ring": {"compared_bytes": report.compared_bytes, "not_logged_yet_bytes": report.ring_only_bytes},
+        "ring": {"compared_bytes": report.compared_bytes, "not_logged_bytes": report.ring_only_bytes},
         "problems": [*({"part": problem.part, "what": problem.what} for problem in log.problems), *_of_ring(report)],
     }
 
@@ -56,7 +56,9 @@ def _lines(title: str, report: SessionReport, ink: Ink) -> Iterator[str]:
     )
     yield from _details(log)
     if report.compared_bytes or report.ring_only_bytes:
-        yield f"  ring: {report.compared_bytes} bytes compared and equal, {report.ring_only_bytes} not logged yet"
+        yield f"  ring: {report.compared_bytes} bytes compared and equal"
+    if report.ring_only_bytes:
+        yield f"  ring: {report.ring_only_bytes} bytes are not in the log: on their way, or in a gap"
     for problem in log.problems:
         yield f"  {ink('problem', 'red')} {problem.part}: {problem.what}"
     for what in report.problems:
