@@ -25,4 +25,4 @@ def signal_number(_ctx: click.Context, _param: click.Parameter, value: str) -> i
 @json_option
 @pass_operator
 def signal_command(operator: Operator, signum: int, selectors: tuple[str, ...], *, as_json: bool) -> Exit:
-    return carry_out(operator, SendSignal(1, signum, list(selectors)), timeout_s=as_json=as_json)
+    return carry_out(operator, SendSignal(1, signum, list(selectors)), timeout_s=QUESTION_MAX_S, as_json=as_json)
