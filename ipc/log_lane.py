@@ -199,6 +199,7 @@ class LogLane:
         try:
             progress = session.advance(_TURN_BYTES, now)
         except Exception as error:  # noqa: BLE001 - see above
+            self._report(f"session {session.spec.session} is set aside for a minute: {_said(error)}")
             self._set_aside(slot, _said(error))
             return True
         finally:
@@ -258,7 +259,6 @@ class LogLane:
         self._held_ns[slot] = until_ns
 
     def _set_aside(self, slot: int, reason: str) -> None:
-        self._report(f"session {self._specs[slot].session} is set aside for a minute: {reason}")
         self._let_go(slot)
         self._aside[slot] = reason
         self._held_ns[slot] = time.monotonic_ns() + _ASIDE_NS

@@ -130,10 +130,14 @@ class Router:
         specs = []
         for session in sessions_with_sinks(self._ring_dir):
             try:
-                specs.append((read_sink(self._ring_dir, session), lambda _: None))
+                specs.append((read_sink(self._ring_dir, session), self._report_wrong))
             except (IpcError, OSError, ValueError) as error:
                 self._report(f"session {session} is not served: {error}")
         self._lanes.serve_all(specs)
+
+    def _report_wrong(self, wrong: str | None) -> None:
+        if wrong is not None:
+            self._report(wrong)
 
     def _close(self) -> None:
         self._live.close()
@@ -172,7 +176,6 @@ class Router:
         now_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         if not is_aside(record, now_ns):
             return 0
-        self._report(f"session {spec.session} is set aside: three routers died of it within a minute")
         return time.monotonic_ns() + record.aside_until_ns - now_ns
 
     def _spec_of(self, session: str) -> SinkSpec:

@@ -62,7 +62,10 @@ def test_a_ring_whose_header_makes_no_sense_is_set_aside(router: Installation, w
     assert "set aside" in answer.reason
     assert until_aside(router, "bad")
     assert_others_run(router)
-    assert "bad is set aside" in router.reports()
+    router.kill()
+    router.start()
+    assert until_aside(router, "bad")
+    assert "session bad is set aside: " in router.reports()
 
 
 @pytest.mark.parametrize("value", [0, 2**63, 2**64 - 1])
@@ -198,6 +201,7 @@ def test_data_pages_that_are_gone_set_the_session_aside(router: Installation) ->
         ring = open_ring(router.ring_dir, "cut")
         truncated(router, "cut", ring.data_start)
     assert "shorter than it was" in until_aside(router, "cut")
+    assert "session cut is set aside for a minute" in router.reports()
     assert_others_run(router)
 
 
