@@ -365,7 +365,7 @@ class RingWriter:
         q[at.W_OLDEST] = max(q[at.W_OLDEST], target)
         if slowest < target or not STORES_ARE_ORDERED:
             barrier()
-        self._tail = max(tail, min([target, *self._pinned()]))
+        self._tail = min([target, *(frame for frame in self._pinned() if frame >= tail)])  # below: pinned too late
         self._tail_pos = memory.pos_of(self._tail) if self._tail < commit else self._pos
         self._measure()
 

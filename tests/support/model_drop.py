@@ -121,9 +121,9 @@ def _reclaim(tail: int, commit: int, target: int, flaw: Flaw, weak: bool) -> Ste
     if (slowest < target or weak) and flaw is not Flaw.NO_BARRIER:
         yield Barrier()
     pin = yield Load("PIN")
-    if pin and flaw is not Flaw.PINS_IGNORED:
+    if pin - 1 >= tail and flaw is not Flaw.PINS_IGNORED:
         target = min(target, pin - 1)
-    return max(tail, target)
+    return target
 
 
 def _reader(flaw: Flaw, weak: bool) -> Steps:  # noqa: FBT001 - as above
