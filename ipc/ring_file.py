@@ -116,9 +116,9 @@ class WriterFile:
 
     def __init__(self, ring_dir: str, session: str, *, cap_bytes: int) -> None:
         self._dir = ring_dir
+        self._fd = -1
         self._path = ring_path(ring_dir, session)
         self._cap_bytes = cap_bytes
-        self._fd = -1
 
     def open(self) -> Memory:
         """Finishes a move that a killed writer had announced and not completed."""
@@ -184,6 +184,8 @@ class WriterFile:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    __del__ = close  # the lock goes with its writer
 
 
 def rings_bytes(ring_dir: str) -> int:
