@@ -38,13 +38,15 @@ from ipc.ring_writer import RingWriter
 SESSION, SLOT = "storm", 3
 LOG_BELL, FOLLOWER_BELL = 1, 0
 PATIENCE_S = 20.0
-SETTLED = struct.Struct("<QQ")
-_PATTERN = bytes(random.Random(7).choices(range(250), k=250_007)) * 2  # never ends in poison; a prime period
+_SIZE = struct.Struct("<Q")
+_SETTLED = struct.Struct("<QQ")
+_PERIOD = 1_000_003
+_PATTERN = bytes(random.Random(7).choices(range(250), k=_PERIOD)) * 2  # never ends in poison
 
 
 def pattern(offset: int, length: int) -> bytes:
-    """What stands at this place of the stream."""
-    start = offset % (len(_PATTERN) // 2)
+    """What stands at this place of the stream; at most a period of it."""
+    start = offset % _PERIOD
     return _PATTERN[start : start + length]
 
 
@@ -79,6 +81,16 @@ class Outcome:
 
 
 # --- the processes ---
+
+
+def _program(writing: int, ordered: int, counting: int, seed: int) -> None:
+    """The program: until told to stop; then it says how many bytes there were."""
+    rng, offset = random.Random(seed), 0
+    while not select.select([ordered], [], [], 0)[0]:
+        offset += os.write(writing, pattern(offset, rng.choice((1, 7, 80, 4095, 4096, 30_000, 65_536))))
+        if rng.random() < 0.02:
+            time.sleep(rng.random() * 0.003)
+    os.write(counting, _SIZE.pack(offset))
 
 
 def _writer(storm: Storm, reading: int, seed: int) -> None:
@@ -151,7 +163,7 @@ def _take(reader: RingReader, rng: random.Random, place: int, log: int, settled:
                 raise StormError(f"offset {run.offset} came again, {place} was reached")
             place = run.offset + len(run.view)
             os.pwrite(log, run.view, run.offset)
-            os.write(settled, SETTLED.pack(run.offset, len(run.view)))
+            os.write(settled, _SETTLED.pack(run.offset, len(run.view)))
         reader.finish(run)
         if run.kind == Kind.END:
             return place, True
@@ -169,17 +181,12 @@ def _follower(storm: Storm) -> None:
                 cursor = oldest
             case Copied(run, data):
                 cursor = run.end
-                if run.kind == Kind.OUT and data != _expected(run.offset, len(data)):
+                if run.kind == Kind.OUT and data != pattern(run.offset, len(data)):
                     raise StormError(f"the copy of {len(data)} bytes at {run.offset} is wrong")
             case None:
                 board[sleeping_word(FOLLOWER_BELL)] = 1
                 select.select([bell], [], [], 0.01)
                 bell.hush()
-
-
-def _expected(offset: int, length: int) -> bytes:
-    whole = len(_PATTERN) // 2
-    return b"".join(pattern(at_, min(whole, offset + length - at_)) for at_ in range(offset, offset + length, whole))
 
 
 def _forked(body: Callable[[], None]) -> int:
@@ -245,7 +252,7 @@ def run(storm: Storm) -> Outcome:
     reading, writing = os.pipe()
     ordered, stop = os.pipe()
     counted, counting = os.pipe()
-    program = _forked(lambda: _count(writing, ordered, counting, rng.randrange(1 << 30)))
+    program = _forked(lambda: _program(writing, ordered, counting, rng.randrange(1 << 30)))
     os.close(writing)
     follower = _forked(lambda: _follower(storm))
     ends: list[_End] = []
@@ -266,19 +273,6 @@ def run(storm: Storm) -> Outcome:
             _end_process(pid)
         for fd in (reading, ordered, stop, counted, counting):
             os.close(fd)
-
-
-_SIZE = struct.Struct("<Q")
-
-
-def _count(writing: int, ordered: int, counting: int, seed: int) -> None:
-    """The program: until told to stop; then it says how many bytes there were."""
-    rng, offset = random.Random(seed), 0
-    while not select.select([ordered], [], [], 0)[0]:
-        offset += os.write(writing, pattern(offset, rng.choice((1, 7, 80, 4095, 4096, 30_000, 65_536))))
-        if rng.random() < 0.02:
-            time.sleep(rng.random() * 0.003)
-    os.write(counting, _SIZE.pack(offset))
 
 
 def _kill_them(storm: Storm, ends: list[_End], rng: random.Random) -> None:
@@ -319,46 +313,39 @@ def _end_process(pid: int) -> None:
 
 def _balance(storm: Storm, total: int, ends: list[_End]) -> Outcome:
     ring = open_ring(storm.directory, SESSION)
-    gaps = list(_gaps(storm, total))
-    _compare(storm, total, gaps)
-    lost = sum(end - start for start, end in gaps)
-    counted = ring.tally().lost_bytes
-    match storm.policy:
-        case at.Policy.BLOCK if lost:
-            raise StormError(f"{lost} bytes of {total} are missing: {gaps[:5]}")
-        case at.Policy.DROP_NEWEST if lost != counted:
-            raise StormError(f"{lost} bytes are missing, {counted} were counted as dropped")
-        case _:
-            pass
+    kept = _settled(storm)
+    _compare(storm, kept)
+    lost = total - sum(end - start for start, end in kept)
+    dropped = ring.tally().lost_bytes
+    if kept[-1][1] > total:
+        raise StormError(f"{kept[-1][1]} bytes were settled, the program wrote {total}")
+    if storm.policy is at.Policy.BLOCK and lost:
+        raise StormError(f"{lost} bytes of {total} are missing: {kept[:5]}")
+    if storm.policy is at.Policy.DROP_NEWEST and lost != dropped:
+        raise StormError(f"{lost} bytes are missing, {dropped} were counted as dropped")
     return Outcome(total, lost, ring.q[at.W_SALVAGED], ring.q[at.W_RESIZES], ends[0].started, ends[1].started)
 
 
-def _gaps(storm: Storm, total: int) -> Iterator[tuple[int, int]]:
-    reached = 0
-    for offset, length in sorted(SETTLED.iter_unpack(Path(storm.settled).read_bytes())):
-        if offset > reached:
-            yield reached, offset
-        reached = max(reached, offset + length)
-    if reached < total:
-        yield reached, total
-    if reached > total:
-        raise StormError(f"{reached} bytes were settled, the program wrote {total}")
+def _settled(storm: Storm) -> list[tuple[int, int]]:
+    """What the reader has put in its place, in the largest pieces."""
+    pieces: list[tuple[int, int]] = []
+    for offset, length in sorted(_SETTLED.iter_unpack(Path(storm.settled).read_bytes())):
+        if pieces and offset <= pieces[-1][1]:
+            start, end = pieces.pop()
+            pieces.append((start, max(end, offset + length)))
+        else:
+            pieces.append((offset, offset + length))
+    return pieces
 
 
-def _compare(storm: Storm, total: int, gaps: list[tuple[int, int]]) -> None:
-    missing = dict(gaps)
+def _compare(storm: Storm, kept: list[tuple[int, int]]) -> None:
     with open(storm.log, "rb") as log:
-        offset = 0
-        while offset < total:
-            end = min([start for start in missing if start > offset] or [total], default=total)
-            if offset in missing:
-                offset = missing[offset]
-                continue
-            end = min(end, offset + (len(_PATTERN) // 2), total)
-            log.seek(offset)
-            if log.read(end - offset) != pattern(offset, end - offset):
-                raise StormError(f"wrong bytes between {offset} and {end}")
-            offset = end
+        for start, end in kept:
+            log.seek(start)
+            for offset in range(start, end, _PERIOD):
+                length = min(_PERIOD, end - offset)
+                if log.read(length) != pattern(offset, length):
+                    raise StormError(f"wrong bytes between {offset} and {offset + length}")
 
 
 def _state(directory: str) -> str:
