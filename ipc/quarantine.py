@@ -2,15 +2,14 @@
 
 A router that dies while it serves a session leaves that session's number on the board. Somebody else's SIGKILL proves
 nothing against the session; a fault of its own (SIGSEGV, SIGBUS, an exception) does. Three such deaths within a
-minute, and the session is set aside, longer each time; what its ring lost meanwhile is stated as a gap.
+minute, and the session is set aside for a minute; what its ring lost meanwhile is stated as a gap.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 WINDOW_NS = 60 * 10**9
-DEATHS = 3
-FIRST_ASIDE_NS = 60 * 10**9
+ASIDE_NS = 60 * 10**9
 
 
 class Record(NamedTuple):
@@ -26,7 +25,7 @@ NO_RECORD = Record((0, 0, 0), 0)
 def after_death(record: Record, now_ns: int) -> Record:
     deaths = (*record.deaths_ns[1:], now_ns)
     if deaths[0] and now_ns - deaths[0] <= WINDOW_NS:
-        return Record((0, 0, 0), now_ns + FIRST_ASIDE_NS)
+        return Record((0, 0, 0), now_ns + ASIDE_NS)
     return Record(deaths, record.aside_until_ns)
 
 
