@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 
 from ipc.board import FIRST_LOG_BELL, LAST_LOG_BELL
 from ipc.errors import IpcError
+from ipc.lane_sessions import LaneSessions
 from ipc.log_lane import LogLane
 from ipc.log_sink import Moment
 from ipc.router_messages import LogStatus, SetAside
@@ -134,7 +135,7 @@ class Lanes:
             if place.wish is wish:
                 self._enter(place, wish, lane)
 
-        def leave(old: LogLane) -> None:
+        def leave(old: LaneSessions) -> None:
             old.drop(served.slot)
             self._on_main(has_left)
 
@@ -144,12 +145,12 @@ class Lanes:
         place.lane, place.served, place.wish = lane, wish.spec, None
         aside_until_ns = self._aside(wish.spec)
 
-        def enter(lane: LogLane) -> None:
+        def enter(sessions: LaneSessions) -> None:
             if aside_until_ns:
                 reason: str | None = "three routers died of it within a minute"
-                lane.keep_aside(wish.spec, aside_until_ns, str(reason))
+                sessions.keep_aside(wish.spec, aside_until_ns, str(reason))
             else:
-                reason = lane.serve(wish.spec)
+                reason = sessions.serve(wish.spec)
             self._on_main(lambda: wish.answer(reason and f"session {wish.spec.session} is set aside: {reason}"))
 
         lane.post(enter)
@@ -168,8 +169,8 @@ class Lanes:
             answer(None)
             return
 
-        def finish(lane: LogLane) -> None:
-            lane.finish(served.slot)
+        def finish(sessions: LaneSessions) -> None:
+            sessions.finish(served.slot)
             self._on_main(lambda: answer(None))
 
         lane.post(finish)
@@ -181,18 +182,19 @@ class Lanes:
         if act is None:
             raise IpcError(f"no such order: {action}; there are {', '.join(_ACTIONS)}")
         slots, lanes = (None, self.all) if sessions is None else self._named(sessions)
-        waiting = set(lanes)
+        waiting = len(lanes)
         wrong: list[str] = []
 
-        def has_done(lane: LogLane, said: list[str]) -> None:
-            waiting.remove(lane)
+        def has_done(said: list[str]) -> None:
+            nonlocal waiting
+            waiting -= 1
             wrong.extend(said)
             if not waiting:
                 answer("; ".join(wrong) or None)
 
-        def carry_out(lane: LogLane) -> None:
-            said = lane.for_sessions(slots, act)
-            self._on_main(lambda: has_done(lane, said))
+        def carry_out(sessions: LaneSessions) -> None:
+            said = sessions.for_sessions(slots, act)
+            self._on_main(lambda: has_done(said))
 
         if not lanes:
             answer(None)
@@ -218,10 +220,10 @@ class Lanes:
             for name, place in self._places.items()
             if place.wish is not None and now_ns - place.wish.since_ns > _HANGS_NS
         ]
-        return [status for lane in self.all for status in lane.failing()] + nowhere
+        return [status for lane in self.all for status in lane.sessions.failing()] + nowhere
 
     def set_aside(self) -> list[SetAside]:
-        return [status for lane in self.all for status in lane.set_aside()]
+        return [status for lane in self.all for status in lane.sessions.set_aside()]
 
     # --- lanes ---
 
@@ -236,7 +238,7 @@ class Lanes:
     def stop(self, deadline_s: float) -> list[LogLane]:
         """In order; returns those that hang."""
         for lane in self.all:
-            lane.post(LogLane.stop)
+            lane.stop()
         return [lane for lane in self.all if not lane.join(deadline_s)]
 
 

@@ -8,12 +8,12 @@ to say they `post`.
 
 import queue
 import select
-import socket
 from collections.abc import Callable, Iterator
 
 from ipc.board import LIVE_BELL, serving_word, sleeping_word
 from ipc.board_watch import BoardWatch
 from ipc.errors import IpcError, ProtocolError
+from ipc.feed import Client, Feed
 from ipc.log_replay import LogReplay
 from ipc.ordering import barrier
 from ipc.replay import start_of
@@ -33,7 +33,6 @@ from ipc.router_messages import (
     Subscribe,
     Subscribed,
     decode_to_router,
-    encode,
 )
 from ipc.sink_spec import SinkSpec
 from ipc.subscription import ReadLog, Subscription
@@ -42,42 +41,7 @@ from ipc.unix_socket import MAX_PACKET_BYTES, is_ours, listen_seqpacket
 Order = Serve | Drop | LogOrder | AskStatus
 MAX_CLIENTS = 4096
 _DEAF_S = 1.0
-
-
-class Client:
-    __slots__ = ("blocked", "greeted", "slot", "socket", "subscription", "wish")
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.socket = sock
-        self.greeted = False
-        self.wish: Subscribe | None = None
-        self.subscription: Subscription | None = None
-        self.blocked = False
-        self.slot = -1  # of the session that it follows
-
-    @property
-    def session(self) -> str:
-        return self.wish.session if self.wish is not None else ""
-
-    def has_news(self) -> bool:
-        return not self.blocked and self.subscription is not None and self.subscription.has_news()
-
-    def is_settled(self) -> bool:
-        """Only a change of its ring gives it something to do."""
-        return not self.blocked and self.subscription is not None and self.subscription.is_settled()
-
-
-class Feed:
-    """A session that is followed, and by whom."""
-
-    __slots__ = ("clients", "follower")
-
-    def __init__(self, follower: Follower) -> None:
-        self.follower = follower
-        self.clients: set[Client] = set()
-
-    def is_settled(self) -> bool:
-        return all(client.is_settled() for client in self.clients)
+_LAST_TURNS = 256  # of a session that is removed: more than any ring holds
 
 
 class Live:
@@ -187,7 +151,7 @@ class Live:
         client.subscription = Subscription(client.socket, follower, start, wish.max_lag_bytes, self._reader_of(spec))
         self._beginning.discard(client)
         self._watch.watch(spec.slot)
-        if not _try_send(client, Subscribed(wish.session, *follower.standing())):
+        if not client.try_send(Subscribed(wish.session, *follower.standing())):
             self._drop(client)
 
     def _follow(self, client: Client, spec: SinkSpec) -> Follower:
@@ -248,7 +212,7 @@ class Live:
         sock.setblocking(False)
         client = Client(sock)
         if not is_ours(sock) or len(self._clients) >= MAX_CLIENTS:
-            _try_send(client, Goodbye("not permitted, or too many clients"))
+            client.try_send(Goodbye("not permitted, or too many clients"))
             sock.close()
             return
         self._clients[sock.fileno()] = client
@@ -291,7 +255,7 @@ class Live:
 
     def _carry_out(self, client: Client, order: Order) -> None:
         def answer(message: FromRouter) -> None:
-            if client.socket.fileno() in self._clients and not _try_send(client, message):
+            if client.socket.fileno() in self._clients and not client.try_send(message):
                 self._drop(client)
 
         try:
@@ -302,12 +266,13 @@ class Live:
     def forget(self, session: str) -> None:
         """Its ring goes away: its subscribers get what there is, and the end."""
         for client in [client for client in self._clients.values() if client.session == session]:
-            while client.has_news() and client.socket.fileno() in self._clients:
-                self._send_to(client)
+            for _ in range(_LAST_TURNS):
+                if client.has_news() and client.socket.fileno() in self._clients:
+                    self._send_to(client)
             self._expel(client, f"session {session} was removed")
 
     def _expel(self, client: Client, reason: str) -> None:
-        _try_send(client, Goodbye(reason))
+        client.try_send(Goodbye(reason))
         self._drop(client)
 
     def _drop(self, client: Client) -> None:
@@ -325,11 +290,3 @@ class Live:
         for client in list(self._clients.values()):
             self._expel(client, "the router is going down")
         self._listener.close()
-
-
-def _try_send(client: Client, message: FromRouter) -> bool:
-    try:
-        client.socket.send(encode(message), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-    except OSError:
-        return False
-    return True

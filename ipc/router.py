@@ -1,7 +1,7 @@
 """The router: one process that reads all rings and fans out.
 
     main thread     attached terminals and subscribers, the supervisor's orders      ipc/live.py
-    a log lane      for each device that logs lie on                                 ipc/log_lane.py, ipc/lanes.py
+    a log lane      for each device that logs lie on                                 ipc/lanes.py, ipc/log_lane.py
     its archivist   compresses and deletes rotated parts                             ipc/archivist.py
     a replay        for each subscriber who wants what only the log still has        ipc/log_replay.py
 
@@ -142,7 +142,7 @@ class Router:
     def _close(self) -> None:
         self._live.close()
         for lane in self._lanes.stop(time.monotonic() + CLOSE_MAX_S):
-            hanging = ", ".join(status.session for status in lane.failing())
+            hanging = ", ".join(status.session for status in lane.sessions.failing())
             self._report(f"logs {lane.number} did not end in time ({hanging}): the next router goes on at the cursors")
 
     # --- what the last router died of ---
@@ -218,6 +218,11 @@ class Router:
 
     def _new_lane(self, number: int) -> LogLane:
         bell = open_reader_bell(self._ring_dir, number)
-        lane = LogLane(self._ring_dir, self._board, number, bell, self._report)
-        lane.start(lambda ident: self._words.note_thread(ident, number))
-        return lane
+        return LogLane(
+            self._ring_dir,
+            self._board,
+            number,
+            bell,
+            report=self._report,
+            began=lambda ident: self._words.note_thread(ident, number),
+        )

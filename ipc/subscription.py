@@ -17,7 +17,7 @@ from ipc.replay import Start, find_joint
 from ipc.ring_reader import Copied, Follower, Lapped, Run
 from ipc.router_messages import MAX_DATA_BYTES, UNKNOWN_OFFSET, Header, Packet, encode_gap, encode_header
 
-_PACKETS_A_TURN = 16
+_PACKETS_A_TURN = 4  # of at most 64 KB: five hundred who follow a flood keep a keystroke waiting for no longer
 _OUT, _ERR = int(Kind.OUT), int(Kind.ERR)
 ReadLog = Callable[[Wish], LogReplay]
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from ipc.archivist import Archivist
 from ipc.frames import Kind
-from ipc.log_lane import LogLane, moment
+from ipc.lane_sessions import LaneSessions, moment
 from ipc.log_verify import verify_log
-from ipc.ring_dir import open_board, open_reader_bell
+from ipc.ring_dir import open_board
 from ipc.ring_layout import Policy
 from ipc.router_messages import AskStatus, Done, Drop, LogOrder, Serve, decode_from_router, encode
 from ipc.sink_spec import read_sink
@@ -123,18 +124,19 @@ def test_a_failed_log_is_tried_again_when_it_may_have_healed(small: Path, router
     writer = router.writer("p")
     writer.begin(1)
     writer.write(10, Kind.ERR)
-    lane = LogLane(router.ring_dir, open_board(router.ring_dir), 1, open_reader_bell(router.ring_dir, 1), print)
-    lane.serve(read_sink(router.ring_dir, "p"))
+    archivist = Archivist(print)
+    sessions = LaneSessions(router.ring_dir, open_board(router.ring_dir), 1, archivist, print)
+    assert sessions.serve(read_sink(router.ring_dir, "p")) is None
     now = moment()
-    lane._round(now)
+    sessions.round(now)
     fill_up(small)
     writer.write(60_000)
     later = now._replace(mono_ns=now.mono_ns + 3 * 10**9)  # the tick of the log that works is overdue
-    lane._round(later)
-    assert lane._held_ns[router.slot("p")] > later.mono_ns
-    lane.drop(router.slot("p"))
-    lane._archivist.stop()
-    assert lane._archivist.join(PATIENCE_S)
+    sessions.round(later)
+    assert sessions._held_ns[router.slot("p")] > later.mono_ns
+    sessions.close()
+    archivist.stop()
+    assert archivist.join(PATIENCE_S)
 
 
 def test_what_a_ring_lost_while_the_disk_was_full_is_stated(small: Path, router: Installation) -> None:
