@@ -1,6 +1,7 @@
 """A stand-in fleet, and ringctl as operators run it."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,15 @@ ROOT = str(Path(__file__).parents[3])
 
 
 @pytest.fixture
-def clean_env(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def heeds_ctrl_c() -> Iterator[None]:
+    """A shell that starts tests in the background has them, and all that they start, ignore SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def clean_env(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, heeds_ctrl_c: None) -> None:
     """No fleet of this machine is found, and none of its fleet files."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "xdg"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg-state"))
