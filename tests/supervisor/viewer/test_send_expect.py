@@ -32,9 +32,9 @@ def run(fleet: RunningFleet, *words: str, stdin: bytes = b"") -> tuple[int, str,
 
 
 def wait_for(fleet: RunningFleet, session: str, text: bytes) -> None:
-    size = 1
-    while text not in fleet.wait_logged(session, size):
-        size = len(fleet.log(session)) + 1
+    logged = b""
+    while text not in logged:
+        logged = fleet.wait_logged(session, len(logged) + 1)
 
 
 # ---- send
