@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tests.bench import family, machine, ours
+from tests.bench.cases.attach import attach
 from tests.bench.cases.captures import pipe, pty
 from tests.bench.cases.flat import flat
 from tests.bench.cases.fleet import fleet
@@ -28,6 +29,7 @@ CASES: dict[str, Callable[[Options], Json]] = {
     "fleet": fleet,
     "idle": idle,
     "flat": flat,
+    "attach": attach,
 }
 
 
