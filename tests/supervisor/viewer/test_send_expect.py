@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +55,15 @@ def test_a_paste_is_bracketed_where_the_program_asked_for_it(fleet: RunningFleet
     code, said, _ = run(fleet, "send", "p", "two\nlines\x1b[201~!")
     assert (code, said) == (0, "accepted")
     wait_for(fleet, "p", b"^[[200~two^Mlines!^[[201~^M")
+
+
+def test_enter_is_a_write_of_its_own(fleet: RunningFleet) -> None:
+    """A program that takes what comes together for a paste sees a key."""
+    reading = "import os, tty\ntty.setraw(0)\nprint('ready')\nwhile True: print('read', len(os.read(0, 9999)))"
+    fleet.start("p", program(sys.executable, "-u", "-S", "-c", reading))
+    wait_for(fleet, "p", b"ready")
+    assert run(fleet, "send", "p", "12345") == (0, "accepted", "")
+    wait_for(fleet, "p", b"read 5\nread 1\n")
 
 
 def test_without_brackets_lines_end_with_enter(fleet: RunningFleet) -> None:
