@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from ipc import ring_layout as at
-from ipc.board import sleeping_word
+from ipc.board import mirror_word, sleeping_word
 from ipc.board_watch import BoardWatch
 from ipc.errors import RingCorrupt
 from ipc.frames import Kind
@@ -104,6 +104,60 @@ def test_a_writer_that_waits_is_woken_by_whoever_comes_after_a_killed_reader(rin
     attach_reader(ring_dir, "s", at.ReaderSlot.LOG, bell=1, gating=True)
     assert rung(bell.fd)
     bell.close()
+
+
+def test_a_writer_that_died_before_it_rang_is_made_up_for(ring_dir: str) -> None:
+    """It had committed, and cleared the flag of the sleeping reader: the next writer stores the mirror and rings."""
+    create_ring(ring_dir, "s", RingSpec(7))
+    board, bell = open_board(ring_dir), open_reader_bell(ring_dir, 1)
+    board[sleeping_word(1)] = 1
+
+    def commit(here: Callable[[], None]) -> None:
+        writer = attach_writer(ring_dir, "s", 7)
+        bell.hush()
+        writer._ring_bell = lambda _: here()
+        writer.put(OUT, b"x")
+
+    kill_when_it_says_so(commit)
+    assert not rung(bell.fd)
+    assert board[sleeping_word(1)] == 0
+    board[mirror_word(7)] = 0
+    writer = attach_writer(ring_dir, "s", 7)
+    assert rung(bell.fd)
+    assert board[mirror_word(7)] == writer.memory.q[at.W_COMMIT] == 1
+    bell.close()
+
+
+class Recorded:
+    """Words that write down the order in which they are stored to and looked at."""
+
+    def __init__(self, words: memoryview, names: dict[int, str], record: list[str]) -> None:
+        self._words, self._names, self._record = words, names, record
+
+    def __getitem__(self, word: int) -> int:
+        if word in self._names:
+            self._record.append(f"look at {self._names[word]}")
+        return self._words[word]
+
+    def __setitem__(self, word: int, value: int) -> None:
+        if word in self._names:
+            self._record.append(self._names[word])
+        self._words[word] = value
+
+
+def test_the_real_writer_stores_in_the_order_that_was_explored(ring_dir: str) -> None:
+    """ARMED after its bytes, COMMIT, then the mirror, then the look at who reads and who sleeps."""
+    create_ring(ring_dir, "s", RingSpec(7))
+    writer, record = attach_writer(ring_dir, "s", 7), []
+    words = {at.W_COMMIT: "COMMIT", at.W_ARMED: "ARMED", at.W_ARMED_BYTES: "ARMED_BYTES", at.W_READERS_STAMP: "STAMP"}
+    writer.memory.q = Recorded(writer.memory.q, words, record)
+    writer._board = Recorded(writer._board, {mirror_word(7): "MIRROR", sleeping_word(1): "SLEEPING"}, record)
+    window = writer.arm(OUT, 4096)
+    assert window is not None
+    assert bytes(window) == bytes([at.POISON]) * 4096
+    window[:1] = b"x"
+    writer.commit(1)
+    assert record == ["ARMED_BYTES", "ARMED", "COMMIT", "MIRROR", "look at STAMP", "look at SLEEPING"]
 
 
 def test_letting_go_of_a_pin_wakes_the_writer(ring_dir: str) -> None:
