@@ -26,10 +26,10 @@ class _ReaderBells:
         self._bells[bell].ring()
 
 
-def attach_writer(ring_dir: str, session: str, slot: int, *, cap_bytes: int = 0) -> RingWriter:
+def attach_writer(ring_dir: str, session: str, slot: int) -> RingWriter:
     """For the one worker of this session; the one before it must have been reaped."""
     register()
-    file = WriterFile(ring_dir, session, cap_bytes=cap_bytes)
+    file = WriterFile(ring_dir, session)
     return RingWriter(
         file.open(),
         board=open_board(ring_dir),

@@ -5,9 +5,9 @@ pages were all allocated when it was made turns the same shortage into an error 
 name, and the name outlives every process. (`multiprocessing.shared_memory` unlinks behind the back of the others
 and is not used.)
 
-Design. `<ring_dir>/<session>.ring` is the ring. Its next generation is prepared as `<session>.ring.next` and
-renamed over it. The cap on all rings together is checked after the new file is allocated: two that grow at once may
-both be refused, but never both go beyond, and nothing has to be locked. A writer holds an flock on its own open
+Design. `<ring_dir>/<session>.ring` is the ring. Its next generation is prepared as `<session>.ring.next` and renamed
+over it. The cap on all rings together (ring_cap.py) is checked after the new file is allocated: two that grow at once
+may both be refused, but never both go beyond, and nothing has to be locked. A writer holds an flock on its own open
 file, so that a second one is refused as long as the first one lives; the kernel lets go of it when the process is
 gone.
 """
@@ -22,6 +22,7 @@ from pathlib import Path
 
 from ipc import ring_layout as at
 from ipc.errors import RingBusy, RingCorrupt, RingMemory
+from ipc.ring_cap import read_cap
 from ipc.ring_memory import RingMemory as Memory
 from ipc.ring_memory import initial_header
 from ipc.ring_resize import carry_readers, following_header, transplant
@@ -51,10 +52,21 @@ def create_ring(ring_dir: str, session: str, spec: RingSpec) -> None:
     temporary = path + ".new"
     fd = _allocate(temporary, at.segment_bytes(least))
     try:
+        _refuse_beyond_cap(ring_dir, temporary)
         os.pwrite(fd, header, 0)
         os.rename(temporary, path)
     finally:
         os.close(fd)
+
+
+def _refuse_beyond_cap(ring_dir: str, temporary: str) -> None:
+    if exceeded := exceeded_cap(ring_dir):
+        size_bytes = os.stat(temporary).st_size
+        os.unlink(temporary)
+        raise RingMemory(
+            f"a ring of {size_bytes} bytes would take all rings of the fleet beyond {exceeded} bytes: "
+            "raise fleet.ring_memory or lower ring sizes"
+        )
 
 
 def _allocate(path: str, size_bytes: int) -> int:
@@ -114,11 +126,10 @@ def open_following(ring_dir: str, session: str, generation: int) -> Memory:
 class WriterFile:
     """A ring's file as its writer holds it: locked, and able to take the next generation's place."""
 
-    def __init__(self, ring_dir: str, session: str, *, cap_bytes: int) -> None:
+    def __init__(self, ring_dir: str, session: str) -> None:
         self._dir = ring_dir
         self._fd = -1
         self._path = ring_path(ring_dir, session)
-        self._cap_bytes = cap_bytes
 
     def open(self) -> Memory:
         """Finishes a move that a killed writer had announced and not completed."""
@@ -157,7 +168,7 @@ class WriterFile:
             fd = _allocate(following, at.segment_bytes(data_bytes))
         except (RingMemory, OSError):
             return None
-        if data_bytes > old.data_bytes and self._cap_bytes and rings_bytes(self._dir) > self._cap_bytes:
+        if data_bytes > old.data_bytes and exceeded_cap(self._dir):
             os.close(fd)
             os.unlink(following)
             return None
@@ -186,6 +197,16 @@ class WriterFile:
             self._fd = -1
 
     __del__ = close  # the lock goes with its writer
+
+
+def exceeded_cap(ring_dir: str) -> int:
+    """The cap, if all rings together are beyond it; else 0. Their pages are all allocated: where the whole tmpfs holds
+    less than that, none of a thousand files has to be looked at."""
+    cap_bytes = read_cap(ring_dir)
+    tmpfs = os.statvfs(ring_dir)
+    if not cap_bytes or (tmpfs.f_blocks - tmpfs.f_bfree) * tmpfs.f_frsize <= cap_bytes:
+        return 0
+    return cap_bytes if rings_bytes(ring_dir) > cap_bytes else 0
 
 
 def rings_bytes(ring_dir: str) -> int:

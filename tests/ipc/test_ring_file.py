@@ -12,6 +12,7 @@ from ipc import ring_layout as at
 from ipc.errors import RingBusy, RingCorrupt, RingMemory, RingVersion
 from ipc.frames import Kind
 from ipc.ring_attach import attach_reader, attach_writer
+from ipc.ring_cap import write_cap
 from ipc.ring_dir import create_ring_dir, open_board
 from ipc.ring_file import create_ring, open_ring, remove_ring, ring_path, rings_bytes
 from ipc.ring_reader import RingReader
@@ -91,7 +92,8 @@ def test_growth_stops_at_the_cap_and_the_ring_goes_on(ring_dir: str) -> None:
     for session in ("s", "other"):
         create_ring(ring_dir, session, RingSpec(0, max_bytes=1 << 20))
     cap_bytes = 3 * at.segment_bytes(1 << 18)
-    writer = attach_writer(ring_dir, "s", 0, cap_bytes=cap_bytes)
+    writer = attach_writer(ring_dir, "s", 0)
+    write_cap(ring_dir, cap_bytes)
     reader = attach_reader(ring_dir, "s", at.ReaderSlot.LOG, bell=1, gating=True)
     written = fill(writer) * len(CHUNK)
     assert writer.memory.data_bytes == 1 << 18
@@ -102,10 +104,23 @@ def test_growth_stops_at_the_cap_and_the_ring_goes_on(ring_dir: str) -> None:
     assert taken + drain(reader) == written
 
 
+def test_a_ring_beyond_the_cap_is_not_made(ring_dir: str) -> None:
+    """The error says which number to change; nothing of the ring stays, and below the cap there is room again."""
+    write_cap(ring_dir, 2 * SMALLEST_BYTES)
+    for session in ("a", "b"):
+        create_ring(ring_dir, session, RingSpec(0))
+    with pytest.raises(RingMemory, match=rf"beyond {2 * SMALLEST_BYTES} bytes: raise fleet.ring_memory or"):
+        create_ring(ring_dir, "c", RingSpec(0))
+    assert rings_bytes(ring_dir) == 2 * SMALLEST_BYTES
+    remove_ring(ring_dir, "a")
+    create_ring(ring_dir, "c", RingSpec(0))
+
+
 def test_refused_growth_is_not_tried_again_at_each_chunk(ring_dir: str) -> None:
     """One attempt, then none for a second: a full ring does not spend its time on allocating what it will not get."""
     create_ring(ring_dir, "s", RingSpec(0, max_bytes=1 << 20))
-    writer = attach_writer(ring_dir, "s", 0, cap_bytes=SMALLEST_BYTES)
+    write_cap(ring_dir, SMALLEST_BYTES)
+    writer = attach_writer(ring_dir, "s", 0)
     attempts, resize = [], writer._resize
 
     def counted(memory: object, data_bytes: int) -> object:

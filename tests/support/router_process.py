@@ -72,7 +72,7 @@ class Writer:
 
     def __init__(self, ring_dir: str, session: str, slot: int) -> None:
         register()
-        self._file = WriterFile(ring_dir, session, cap_bytes=0)
+        self._file = WriterFile(ring_dir, session)
         self._bells: dict[int, Bell] = {}
         self._ring_dir = ring_dir
         self.bell = open_writer_bell(ring_dir, session)
