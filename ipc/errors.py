@@ -4,8 +4,7 @@ IpcError
 ├── RingError           a ring file cannot be used
 │   ├── RingVersion     made by another version of ringvisor
 │   ├── RingCorrupt     its words contradict each other
-│   ├── RingBusy        a living writer has it
-│   └── RingMoving      its next generation is not in place yet: try again when the bell rings
+│   └── RingBusy        a living writer has it
 ├── RingMemory          no room for a ring: /dev/shm or the fleet's cap is used up
 └── ProtocolError       a peer broke the protocol, and is to be disconnected
 """
@@ -28,10 +27,6 @@ class RingCorrupt(RingError):  # noqa: N818 - as above
 
 
 class RingBusy(RingError):  # noqa: N818 - as above
-    pass
-
-
-class RingMoving(RingError):  # noqa: N818 - as above
     pass
 
 

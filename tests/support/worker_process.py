@@ -31,13 +31,11 @@ from childproc.program import GO, PREPARED, become, default_signals
 from childproc.spec import Io, ProgramSpec
 from ipc import ring_layout as at
 from ipc.board import FIRST_LOG_BELL, sleeping_word
-from ipc.errors import RingMoving
 from ipc.frames import Kind
 from ipc.ordering import barrier
 from ipc.ring_attach import attach_reader
 from ipc.ring_dir import create_ring_dir, open_board, open_reader_bell
 from ipc.ring_file import create_ring, open_ring
-from ipc.ring_reader import Run
 from ipc.ring_spec import RingSpec
 from supervisor.keeper.openers import opened
 from tests.support import leaks
@@ -252,16 +250,11 @@ class WorkerRig:
     def read(self, most_runs: int = 1 << 30) -> int:
         """All there is. How many runs that was."""
         runs = 0
-        while runs < most_runs and (run := self._next_run()):
+        while runs < most_runs and (run := self._reader.next_run(1 << 20)):
             self.ledger.take(run)
             self._reader.finish(run)
             runs += 1
         return runs
-
-    def _next_run(self) -> Run | None:
-        while True:
-            with contextlib.suppress(RingMoving):  # for the microseconds between announcement and rename
-                return self._reader.next_run(1 << 20)
 
     def until(
         self, condition: Callable[[], object], *, patience_s: float = PATIENCE_S, look_every_s: float = PATIENCE_S
