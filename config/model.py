@@ -40,7 +40,7 @@ from config.health import (
 from config.hosts import CredentialKind, HostKeyPolicy, HostSpec, SshBackend
 from config.kinds import TEXT, Choice, Claimed, Command, ListOf, MapOf, OrFalse, Path
 from config.limits import Limits
-from config.output import Compression, LogSpec, RingFull, RingSpec
+from config.output import Compression, LogFormat, LogSpec, RingFull, RingSpec
 from config.policies import Orphans, RestartOn, RestartPolicy, RestartVerdict, RestartWhen, StopSpec
 from config.quantities import MEMORY, MemoryAmount, Percent, bytes_of
 from config.report import ClaimKind
@@ -67,6 +67,7 @@ __all__ = [
     "HttpCheck",
     "IoKind",
     "Limits",
+    "LogFormat",
     "LogSpec",
     "MemoryAmount",
     "Orphans",
@@ -200,6 +201,9 @@ class FleetSettings(Struct, frozen=True, kw_only=True):
     ring_memory: Annotated[MemoryAmount, Key(MEMORY, LIVE, "cap for all rings together")] = Percent(25.0)
     state_dir: Annotated[str, Key(Path(), RESTART, "what must outlive a reboot")] = ""
     log_dir: Annotated[str, Key(Path(), LIVE, "where logs lie")] = ""
+    log_format: Annotated[LogFormat, Key(Choice(LogFormat), RESTART, "of ringvisord.log: console or json")] = (
+        LogFormat.CONSOLE
+    )
     log_disk_max_bytes: Annotated[int, Key(amount(1), LIVE, "cap for all logs together")] = 20 * 2**30
 
 

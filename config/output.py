@@ -24,6 +24,11 @@ class Compression(enum.StrEnum):
     NONE = "none"
 
 
+class LogFormat(enum.StrEnum):
+    CONSOLE = "console"
+    JSON = "json"
+
+
 class RingSpec(Struct, frozen=True, kw_only=True):
     """Sizes are powers of two: what is written is rounded up, and `check` says so."""
 

@@ -6,6 +6,8 @@ from typing import Protocol
 
 import msgspec
 
+from supervisor.main_log import NAME, MainLog
+
 CONTROL_SOCKET = "control.sock"
 _RECORD = "fleet.json"
 
@@ -19,11 +21,16 @@ class FleetPlace(msgspec.Struct, frozen=True):
     state_dir: str
     log_dir: str
     config: str
+    log_format: str = "console"  # of ringvisord's own log, or json
     version: int = 1
 
     @property
     def control_socket(self) -> str:
         return f"{self.runtime_dir}/{CONTROL_SOCKET}"
+
+    @property
+    def main_log(self) -> MainLog:
+        return MainLog(f"{self.log_dir}/{NAME}", as_json=self.log_format == "json")
 
 
 class Settings(Protocol):
@@ -39,11 +46,21 @@ class Settings(Protocol):
     def state_dir(self) -> str: ...
     @property
     def log_dir(self) -> str: ...
+    @property
+    def log_format(self) -> str: ...
 
 
 def place_of(settings: Settings, config: str) -> FleetPlace:
     ring_dir = f"{settings.ring_dir}/ringvisor-{os.geteuid()}-{settings.name}"
-    return FleetPlace(settings.name, settings.runtime_dir, ring_dir, settings.state_dir, settings.log_dir, config)
+    return FleetPlace(
+        settings.name,
+        settings.runtime_dir,
+        ring_dir,
+        settings.state_dir,
+        settings.log_dir,
+        config,
+        str(settings.log_format),
+    )
 
 
 def make_directories(place: FleetPlace) -> None:

@@ -4,6 +4,7 @@ import signal
 import sys
 
 from ipc import router
+from supervisor.keeper.log import log, log_fault, speak_as
 from supervisor.keeper.messages import Exited, Signalled, WaitStatus
 from supervisor.keeper.template import ServiceJob
 
@@ -12,8 +13,10 @@ _FAULTS = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE
 
 
 def run(job: ServiceJob) -> None:
+    speak_as("router")
+    sys.excepthook = lambda _kind, error, _trace: log_fault(error)  # its last words
     ring_dir, runtime_dir = job.args
-    router.run(ring_dir, runtime_dir, predecessor_fell=fell(job.predecessor), report=_report)
+    router.run(ring_dir, runtime_dir, predecessor_fell=fell(job.predecessor), report=log)
 
 
 def fell(end: WaitStatus | None) -> bool:
@@ -25,8 +28,3 @@ def fell(end: WaitStatus | None) -> bool:
             return code != 0
         case Signalled(number):
             return number in _FAULTS
-
-
-def _report(line: str) -> None:
-    sys.stderr.write(f"ringvisord router: {line}\n")
-    sys.stderr.flush()

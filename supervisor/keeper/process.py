@@ -18,7 +18,9 @@ from ipc.unix_socket import listen_stream
 from supervisor.keeper import reexec
 from supervisor.keeper.backoff import STEADY_S
 from supervisor.keeper.keeper import Collaborators, Keeper, KeeperConfig, first_state, load_state
+from supervisor.keeper.log import VOICE
 from supervisor.keeper.services import ServiceSpec
+from supervisor.main_log import MainLog
 
 COLLABORATORS = Collaborators(worker.run, create_ring, forget_session)
 _ROUTER = "supervisor.router_service"
@@ -33,6 +35,7 @@ class Installation(msgspec.Struct, frozen=True):
     supervisor_args: tuple[str, ...] = ()
     steady_s: float = STEADY_S
     control_socket: str = ""  # where clients connect; they queue while a supervisor restarts
+    log: MainLog = MainLog()
 
 
 def keeper_config(installation: Installation, control: socket.socket | None) -> KeeperConfig:
@@ -55,9 +58,9 @@ def keeper_config(installation: Installation, control: socket.socket | None) -> 
 
 def run(installation: Installation) -> int:
     """Until the supervisor asks for the end; gives the exit code that it asked for."""
+    VOICE.log = installation.log
     setproctitle(f"ringvisord: keeper [{os.path.basename(installation.runtime_dir)}]")
     create_ring_dir(installation.ring_dir)
-    os.makedirs(f"{installation.runtime_dir}/w", mode=0o700, exist_ok=True)
     control = listen_stream(installation.control_socket) if installation.control_socket else None
     code = Keeper(first_state(keeper_config(installation, control)), COLLABORATORS).run()
     remove_ring_dir(installation.ring_dir)
@@ -69,7 +72,8 @@ def main(argv: list[str]) -> int:
         case [_, _, reexec.DRY, memory]:
             load_state(int(memory))
             return 0
-        case [_, _, reexec.RESUME, memory]:
+        case [_, installation, reexec.RESUME, memory]:
+            VOICE.log = msgspec.json.decode(installation, type=Installation).log
             return Keeper(load_state(int(memory)), COLLABORATORS).run()
         case [_, installation]:
             return run(msgspec.json.decode(installation, type=Installation))
