@@ -4,15 +4,27 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import msgspec
 
 from config import ConfigErrors, load
 from config.errors import Problem
+from supervisor.errand import Errand, RunDemo, RunFleet, encode
 from supervisor.fleet_place import place_of
 
 USAGE = 2
+
+
+class Call(NamedTuple):
+    """What the commands are given. The main process waits for an errand, or for the end."""
+
+    config_file: str | None
+    errand_fd: int
+
+    def send_on(self, errand: Errand) -> None:
+        os.write(self.errand_fd, encode(errand))
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,19 +37,18 @@ def ringvisord(context: click.Context, config_file: str | None) -> None:
     The fleet file is that of -c, $RINGVISOR_CONFIG, ./ringvisor.toml, ~/.config/ringvisor/ringvisor.toml or
     /etc/ringvisor/ringvisor.toml. `ringvisord init` writes one to begin with. Operate it with ringctl.
     """
-    plan_fd: int = context.obj
-    context.obj = config_file
+    context.obj = Call(config_file, errand_fd=context.obj)
     if context.invoked_subcommand is None:
-        _plan_to_run(config_file, plan_fd)
+        _plan_to_run(context.obj)
 
 
 @ringvisord.command()
 @click.option("--json", "as_json", is_flag=True, help="The problems as JSON.")
 @click.pass_obj
-def check(config_file: str | None, *, as_json: bool) -> None:
+def check(call: Call, *, as_json: bool) -> None:
     """Say everything that is wrong with the fleet file."""
     try:
-        loaded = load(config_file)
+        loaded = load(call.config_file)
     except ConfigErrors as errors:
         _print_problems(errors.problems, as_json=as_json)
         sys.exit(USAGE)
@@ -74,24 +85,26 @@ def init(file: str) -> None:
 
 
 @ringvisord.command()
-@click.option("--seconds", default=12.0, show_default=True, help="How long to look at it.")
-def demo(seconds: float) -> None:
-    """A fleet to look at, with no set-up: its processes are killed while it works, and the books are compared."""
-    from supervisor.demo import run_demo  # noqa: PLC0415 - only this command needs it
+@click.option("--seconds", type=click.FloatRange(0, 86_400), help="How long; else until q, without a terminal 12.")
+@click.pass_obj
+def demo(call: Call, seconds: float | None) -> None:
+    """A fleet to look at, with no set-up: kill what serves it while it works, and see the books balance.
 
-    sys.exit(run_demo(seconds))
+    Without a terminal it prints what happens as lines.
+    """
+    call.send_on(RunDemo(seconds))
 
 
-def _plan_to_run(config_file: str | None, plan_fd: int) -> None:
+def _plan_to_run(call: Call) -> None:
     """Tell the main process where the fleet lives, or end with everything that is wrong."""
     try:
-        loaded = load(config_file)
+        loaded = load(call.config_file)
     except ConfigErrors as errors:
         _print_problems(errors.problems, as_json=False)
         sys.exit(USAGE)
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
-    os.write(plan_fd, msgspec.msgpack.encode(place_of(loaded.fleet, loaded.fleet.config)))
+    call.send_on(RunFleet(place_of(loaded.fleet, loaded.fleet.config)))
 
 
 def _print_problems(problems: tuple[Problem, ...], *, as_json: bool) -> None:

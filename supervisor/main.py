@@ -1,35 +1,43 @@
 """`ringvisord`: the main process becomes the keeper.
 
 The keeper must stay small, since each fork pays for what it has imported; the command line, the fleet file and all
-their libraries are therefore the business of a child that says where the fleet lives, and is gone.
+their libraries are therefore the business of a child that says what is to be done, where the fleet lives, and is gone.
 """
 
 import os
 import sys
 from typing import NoReturn
 
-import msgspec
-
 from ipc.errors import IpcError
 from ipc.ring_dir import sweep_ring_dir
+from supervisor.errand import Errand, RunDemo, RunFleet, decode
 from supervisor.fleet_lock import FleetTakenError, lock_fleet
 from supervisor.fleet_place import FleetPlace, forget_applied_fleet, make_directories, write_place
 from supervisor.keeper.process import Installation, run
 
 SUPERVISOR = "supervisor.daemon.service:run"
 _FAILED = 1
-_PLAN_MAX_BYTES = 1 << 16
+_ERRAND_MAX_BYTES = 1 << 16
 
 
 def ringvisord() -> NoReturn:
-    place = _ask_command_line()
+    match _ask_command_line():
+        case RunFleet(place):
+            sys.exit(_run_fleet(place))
+        case RunDemo(seconds):
+            from supervisor.demo.run import run_demo  # noqa: PLC0415 - this process becomes no keeper
+
+            sys.exit(run_demo(seconds))
+
+
+def _run_fleet(place: FleetPlace) -> int:
     try:
         make_directories(place)
         lock = lock_fleet(place.runtime_dir)
         _sweep(place)
         os.set_inheritable(lock, True)  # a keeper that becomes newer code keeps it; programs get fds 0 to 2 only
         write_place(place)
-        code = run(
+        return run(
             Installation(
                 place.ring_dir,
                 place.runtime_dir,
@@ -40,8 +48,7 @@ def ringvisord() -> NoReturn:
         )
     except (OSError, IpcError, FleetTakenError) as error:
         sys.stderr.write(f"ringvisord: {error}\n")
-        sys.exit(_FAILED)
-    sys.exit(code)
+        return _FAILED
 
 
 def _sweep(place: FleetPlace) -> None:
@@ -55,26 +62,26 @@ def _sweep(place: FleetPlace) -> None:
     forget_applied_fleet(place)
 
 
-def _ask_command_line() -> FleetPlace:
+def _ask_command_line() -> Errand:
     """Ends this process with the child's exit code where nothing is to be run."""
-    plan, childs_end = os.pipe2(os.O_CLOEXEC)
+    errand, childs_end = os.pipe2(os.O_CLOEXEC)
     child = os.fork()
     if child == 0:
-        os.close(plan)
+        os.close(errand)
         _be_command_line(childs_end)
     os.close(childs_end)
-    with os.fdopen(plan, "rb") as file:
-        answer = file.read(_PLAN_MAX_BYTES)
+    with os.fdopen(errand, "rb") as file:
+        answer = file.read(_ERRAND_MAX_BYTES)
     _, status = os.waitpid(child, 0)
     if not answer:
         sys.exit(os.waitstatus_to_exitcode(status))
-    return msgspec.msgpack.decode(answer, type=FleetPlace)
+    return decode(answer)
 
 
-def _be_command_line(plan_fd: int) -> NoReturn:
+def _be_command_line(errand_fd: int) -> NoReturn:
     from supervisor.command_line import ringvisord as command_line  # noqa: PLC0415 - only the child pays for it
 
-    command_line.main(prog_name="ringvisord", obj=plan_fd)
+    command_line.main(prog_name="ringvisord", obj=errand_fd)
     raise AssertionError("click ends the process")
 
 

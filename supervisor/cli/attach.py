@@ -16,7 +16,12 @@ _PATIENCE_S = 1.0
 
 
 def attach(place: Place, wishes: Wishes) -> None:
-    """Until the user leaves. Raises Refusal."""
+    """Until the user leaves. Raises Refusal, also where something else ended it."""
+    _conclude(place.session, visit(place, wishes))
+
+
+def visit(place: Place, wishes: Wishes) -> Farewell:
+    """Until anything ends it. Raises Refusal where it cannot begin."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise Refusal("attach needs a terminal on stdin and stdout; use ringctl send, expect and logs", Exit.USAGE)
     if not os.path.exists(router_path(place)):
@@ -31,7 +36,7 @@ def attach(place: Place, wishes: Wishes) -> None:
     finally:
         screen.leave(reset_sequence(viewer.modes) + POP_TITLE + last_line(f"[{words}]"))
         screen.close()
-    _conclude(place.session, farewell)
+    return farewell
 
 
 def greeting_of(place: Place) -> Greeting | None:
