@@ -32,14 +32,17 @@ class MainLog(msgspec.Struct, frozen=True):
     max_bytes: int = MAX_BYTES
 
     def say(self, level: str, service: str, event: str, fields: Mapping[str, object]) -> None:
-        self.write(rendered(time.time_ns(), level, service, event, fields, as_json=self.as_json))
+        line = self.note(level, service, event, fields)
+        with contextlib.suppress(OSError):
+            _write_without_waiting(_STDERR, line)
 
-    def write(self, line: bytes) -> None:
+    def note(self, level: str, service: str, event: str, fields: Mapping[str, object]) -> bytes:
+        """In the file alone."""
+        line = rendered(time.time_ns(), level, service, event, fields, as_json=self.as_json)
         if self.path:
             with contextlib.suppress(OSError):
                 self._append(line)
-        with contextlib.suppress(OSError):
-            _write_without_waiting(_STDERR, line)
+        return line
 
     def _append(self, line: bytes) -> None:
         fd = os.open(self.path, _FLAGS, _MODE)

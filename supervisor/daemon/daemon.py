@@ -9,12 +9,14 @@ import os
 import signal
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 
 from config.diff import Plan, diff
 from config.errors import ConfigErrors
 from config.model import Fleet
+from ipc.ring_cap import write_cap
 from ipc.router_messages import LogOrder
 from supervisor.control import messages as control
 from supervisor.control.server import ControlServer
@@ -25,6 +27,7 @@ from supervisor.daemon.fleet_file import FleetFile
 from supervisor.daemon.journal_file import JournalFile
 from supervisor.daemon.keeper_link import KeeperLink
 from supervisor.daemon.killing import Killing
+from supervisor.daemon.launch import rings_max_bytes
 from supervisor.daemon.notify import Notify
 from supervisor.daemon.placement import Placement
 from supervisor.daemon.ring_gauge import RingGauges
@@ -79,10 +82,10 @@ class Daemon:
         self._file = FleetFile(place.config, place.runtime_dir, place.state_dir)
         self._fleet = self._file.in_force()
         self._journal = JournalFile(f"{place.state_dir}/journal", boot_id, report)
-        self._events = EventLog(time.time_ns, record)
+        self._events = EventLog(time.time_ns, lambda occurrence: self._happened(occurrence, record))
         self._gauges = RingGauges(place.ring_dir)
-        self._notify = Notify(own_env.get("NOTIFY_SOCKET", ""))
         self._link = KeeperLink(channel, self._loop, self._heard)
+        self._notify = Notify(own_env, self._loop, lambda words: self._link.send(keeper.Tell(words)), self._in_words)
         self._router = RouterLink(place.runtime_dir, self._loop, report)
         killing = Killing(self._loop, lambda: self._keeper_pid, self._own_pids)
         self._registry = Registry()
@@ -138,6 +141,7 @@ class Daemon:
 
     def _begin(self, table: keeper.TableReport) -> None:
         self._services = {row.name: row.pid for row in table.services if row.pid}
+        self._cap_rings()
         recovered = self._journal.recover()
         rows = {row.session: row for row in table.sessions}
         for name in self._fleet.sessions:
@@ -157,7 +161,7 @@ class Daemon:
             serve=self._commands.serve,
             on_lost=self._events.forget,
         )
-        self._notify.ready(f"{len(self._registry.sessions)} sessions")
+        self._notify.ready()
 
     def _restore(self, name: str, row: keeper.SessionRow | None, recovered: Recovered) -> None:
         spec = self._fleet.sessions[name]
@@ -197,6 +201,7 @@ class Daemon:
                 self._router.tell(LogOrder(self._router.next_id(), "reopen"))
             case signal.SIGUSR1:
                 self._ending = True
+                self._notify.stopping()
                 self._link.send(keeper.Shutdown(self._link.next_rid(), leave=True))
             case _:
                 pass
@@ -207,7 +212,7 @@ class Daemon:
             self.replace(self._file.read())
         except ConfigErrors as errors:
             self._report(f"the fleet runs on as it was: {errors}")
-        self._notify.ready(f"{len(self._registry.sessions)} sessions")
+        self._notify.ready()
 
     # --- what commands need ---
 
@@ -221,6 +226,10 @@ class Daemon:
             self._place.runtime_dir,
             self._fleet.config,
         )
+
+    def _happened(self, occurrence: Occurrence, record: Callable[[Occurrence], None]) -> None:
+        record(occurrence)
+        self._notify.status_changed()
 
     def decisions(self, session: str) -> tuple[Decision, ...]:
         return self._journal.recent(session)
@@ -237,14 +246,26 @@ class Daemon:
         plan = diff(self._fleet, new)
         self._file.apply(new)
         self._fleet = new
+        self._cap_rings()
         updating.apply(self._sessions, new, plan, self._report)
         return plan
+
+    def _cap_rings(self) -> None:
+        try:
+            write_cap(self._place.ring_dir, rings_max_bytes(self._fleet))
+        except OSError as error:
+            self._report(f"fleet.ring_memory is not in force: {error}")
 
     def is_ending(self) -> bool:
         return self._ending
 
     def _welcome(self) -> control.Welcome:
         return control.Welcome(self._fleet.name, version("ringvisor"), self._keeper_pid)
+
+    def _in_words(self) -> str:
+        counts = Counter(session.state.value for session in self._registry.sessions.values())
+        states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+        return f"{len(self._registry.sessions)} sessions" + (f": {states}" if states else "")
 
     def _own_pids(self) -> set[int]:
         programs = {session.pid for session in self._registry.sessions.values() if session.pid}

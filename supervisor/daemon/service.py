@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import sys
+from importlib.metadata import version
 
 from setproctitle import setproctitle
 
@@ -31,6 +32,7 @@ def run(job: ServiceJob) -> None:
     def record(occurrence: Occurrence) -> None:
         structured.info(occurrence.event, session=occurrence.session, state=occurrence.state, **occurrence.detail)
 
+    structured.info("supervisor begins", fleet=place.name, version=version("ringvisor"), keeper=os.getppid())
     Daemon(
         place,
         socket.socket(fileno=job.fds["keeper"]),
@@ -40,3 +42,4 @@ def run(job: ServiceJob) -> None:
         report=structured.warning,
         record=record,
     ).run()
+    structured.info("supervisor ends")

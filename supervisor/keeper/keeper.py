@@ -48,10 +48,13 @@ from supervisor.keeper.messages import (
     Start,
     StartFailed,
     TableReport,
+    Tell,
+    Unanswered,
     Welcome,
 )
 from supervisor.keeper.records import remove_record, this_process, write_record
 from supervisor.keeper.services import Service, Services, ServiceSpec
+from supervisor.keeper.starter import tell_starter
 from supervisor.keeper.table import NotPossibleError, Table
 from supervisor.keeper.wakeup import FORWARDED, Wakeup
 
@@ -211,10 +214,16 @@ class Keeper:
 
     # ---- requests
 
-    def _serve(self, request: Ack | Asked) -> None:
-        if isinstance(request, Ack):
-            self._acknowledge(request.seq)
-            return
+    def _serve(self, request: Unanswered | Asked) -> None:
+        match request:
+            case Ack(seq=seq):
+                self._acknowledge(seq)
+            case Tell(words=words):
+                tell_starter(words)
+            case _:
+                self._answer(request)
+
+    def _answer(self, request: Asked) -> None:
         try:
             self._perform(request)
         except NotPossibleError as contradiction:

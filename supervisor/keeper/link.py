@@ -17,12 +17,12 @@ from supervisor.keeper.loop import READABLE, WRITABLE, Loop
 from supervisor.keeper.messages import (
     MAX_PACKET_BYTES,
     VERSION,
-    Ack,
     Answer,
     Asked,
     Event,
     Goodbye,
     Hello,
+    Unanswered,
     decode_request,
     encode,
 )
@@ -50,7 +50,7 @@ class Link:
         loop: Loop,
         *,
         on_hello: Callable[[], None],
-        on_request: Callable[[Ack | Asked], None],
+        on_request: Callable[[Unanswered | Asked], None],
         on_loss: Callable[[], None],
     ) -> None:
         self._loop = loop

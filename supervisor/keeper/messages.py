@@ -7,7 +7,7 @@
                                 <------   Done(rid) | Refused(rid) | TableReport(rid)
        Start(rid, ...)          ------>
                                 <------   Started | StartFailed | Refused(rid)
-       Ack(seq)                 ------>
+       Ack(seq), Tell(words)    ------>
                                 <------   events, as they happen
 
 StartFailed, ProgramExited and SignalReceived are reports: they carry a sequence number, and are sent again to each new
@@ -71,6 +71,12 @@ class Ack(_Message, frozen=True, forbid_unknown_fields=True):
     seq: Count
 
 
+class Tell(_Message, frozen=True, forbid_unknown_fields=True):
+    """Words of sd_notify's protocol, for whoever started ringvisord. Nothing answers it."""
+
+    words: Annotated[str, Meta(max_length=4096)]
+
+
 class Create(_Request, frozen=True):
     """Make the session's ring. Done again with the same ring it changes nothing."""
 
@@ -124,7 +130,8 @@ class Shutdown(_Request, frozen=True):
 
 
 Asked = Create | Start | Signal | CloseStdin | Forget | GetTable | Reexec | Shutdown
-Request = Hello | Ack | Asked
+Unanswered = Ack | Tell
+Request = Hello | Unanswered | Asked
 
 
 # ---- from the keeper
