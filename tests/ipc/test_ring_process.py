@@ -115,7 +115,7 @@ def test_a_writer_that_died_before_it_rang_is_made_up_for(ring_dir: str) -> None
     def commit(here: Callable[[], None]) -> None:
         writer = attach_writer(ring_dir, "s", 7)
         bell.hush()
-        writer._ring_bell = lambda _: here()
+        writer._head._ring_bell = lambda _: here()
         writer.put(OUT, b"x")
 
     kill_when_it_says_so(commit)
@@ -151,7 +151,8 @@ def test_the_real_writer_stores_in_the_order_that_was_explored(ring_dir: str) ->
     writer, record = attach_writer(ring_dir, "s", 7), []
     words = {at.W_COMMIT: "COMMIT", at.W_ARMED: "ARMED", at.W_ARMED_BYTES: "ARMED_BYTES", at.W_READERS_STAMP: "STAMP"}
     writer.memory.q = Recorded(writer.memory.q, words, record)
-    writer._board = Recorded(writer._board, {mirror_word(7): "MIRROR", sleeping_word(1): "SLEEPING"}, record)
+    head = writer._head
+    head._board = Recorded(head._board, {mirror_word(7): "MIRROR", sleeping_word(1): "SLEEPING"}, record)
     window = writer.arm(OUT, 4096)
     assert window is not None
     assert bytes(window) == bytes([at.POISON]) * 4096
