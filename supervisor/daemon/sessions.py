@@ -138,7 +138,9 @@ class Sessions:
 
     def _start_answered(self, name: str, epoch: int, answer: keeper.Done | keeper.Refused) -> None:
         if isinstance(answer, keeper.Refused):
-            self._cannot_start(name, epoch, errno.errorcode.get(answer.errno, ""), answer.reason)
+            placement = self.placements.get(name)
+            no_ring = placement.broken if placement else ""  # then the keeper says only that it does not know it
+            self._cannot_start(name, epoch, errno.errorcode.get(answer.errno, ""), no_ring or answer.reason)
 
     def _cannot_start(self, name: str, epoch: int, number: str, message: str) -> None:
         """From the loop: this decision is not finished yet."""

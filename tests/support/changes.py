@@ -3,7 +3,8 @@
 import ctypes
 import os
 import select
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Iterator
 from typing import Self
 
 _IN_MODIFY, _IN_CREATE, _IN_MOVED_TO, _IN_DELETE = 0x2, 0x100, 0x80, 0x200
@@ -25,10 +26,18 @@ class Changes:
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)
 
-    def wait(self, patience_s: float) -> None:
+    def wait(self, patience_s: float) -> list[str]:
+        """Names of what was removed, among all that changed."""
         if not select.select([self._fd], [], [], patience_s)[0]:
             raise TimeoutError("nothing changed")
-        os.read(self._fd, 65536)
+        return [name for mask, name in _events(os.read(self._fd, 65536)) if mask & _IN_DELETE]
+
+
+def _events(data: bytes) -> Iterator[tuple[int, str]]:
+    while data:
+        _, mask, _, length = struct.unpack_from("iIII", data)
+        yield mask, os.fsdecode(data[16 : 16 + length].rstrip(b"\0"))
+        data = data[16 + length :]
 
 
 def wait_until(directory: str, holds: Callable[[], bool], patience_s: float = 20.0) -> None:

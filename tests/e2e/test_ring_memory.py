@@ -1,0 +1,65 @@
+"""ring_memory over real processes: what all rings of a fleet may take together, changed while they grow."""
+
+import os
+import signal
+from pathlib import Path
+
+from ipc.ring_layout import MIN_DATA_BYTES, segment_bytes
+from supervisor.control.messages import Update
+from tests.support.changes import Changes, wait_until
+from tests.support.daemon import PATIENCE_S, running_daemon
+
+SMALLEST_BYTES = segment_bytes(MIN_DATA_BYTES)
+FLOODS = """
+[session.flood]
+instances = 2
+command = ["sh", "-c", "exec yes"]
+log = { path = "{name}.log", required = true }
+ring = { size = "64K", max_size = "8M" }
+start_seconds = 0.1
+"""
+
+
+def ring_memory(size_bytes: int) -> str:
+    return f"ring_memory = {size_bytes}\n"
+
+
+def test_a_session_whose_ring_has_no_room_says_which_number_to_change(tmp_path: Path) -> None:
+    """The others run. With a higher cap, by an update, there is room for the next."""
+    name = f"rings-{os.getpid()}"
+    sessions = '[session.NAME]\ncommand = ["sleep", "1000"]\nstart_seconds = 0.1\nrestart = "never"\n'
+    head = ring_memory(SMALLEST_BYTES)
+    with running_daemon(tmp_path, name, head + sessions.replace("NAME", "a") + sessions.replace("NAME", "b")) as daemon:
+        daemon.wait_state("a", "RUNNING")
+        refused = daemon.wait_state("b", "FATAL")
+        assert refused.exit is not None
+        assert "raise fleet.ring_memory" in str(refused.exit["message"])
+        daemon.write(ring_memory(2 * SMALLEST_BYTES) + sessions.replace("NAME", "a") + sessions.replace("NAME", "c"))
+        daemon.stream(Update(1))
+        daemon.wait_state("c", "RUNNING")
+
+
+def test_rings_do_not_grow_beyond_it(tmp_path: Path) -> None:
+    """A log that lags makes them grow; what would be too much is prepared, and removed again."""
+    name = f"rings-{os.getpid()}"
+    ring_dir = f"/dev/shm/ringvisor-{os.geteuid()}-{name}"
+    cap_bytes = SMALLEST_BYTES + segment_bytes(4 * MIN_DATA_BYTES)  # one of the two may grow once
+    with running_daemon(tmp_path, name, ring_memory(cap_bytes) + FLOODS) as daemon:
+        router = daemon.status().fleet.processes["router"]
+        with Changes(ring_dir) as changes:
+            os.kill(router, signal.SIGSTOP)
+            while not (_refused(changes) and _in_use(ring_dir) > 2 * SMALLEST_BYTES):
+                pass
+        assert _in_use(ring_dir) == cap_bytes
+        written = os.stat(f"{tmp_path}/logs/flood-0.log")
+        os.kill(router, signal.SIGCONT)
+        wait_until(f"{tmp_path}/logs", lambda: os.stat(f"{tmp_path}/logs/flood-0.log") != written)
+
+
+def _refused(changes: Changes) -> bool:
+    return any(name.endswith(".ring.next") for name in changes.wait(PATIENCE_S))
+
+
+def _in_use(ring_dir: str) -> int:
+    """Without what is only being prepared."""
+    return sum(path.stat().st_size for path in Path(ring_dir).glob("*.ring"))
