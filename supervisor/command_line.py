@@ -29,17 +29,19 @@ class Call(NamedTuple):
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-c", "--config", "config_file", metavar="FILE", help="The fleet file; else it is looked for.")
+@click.option("--daemon", "as_daemon", is_flag=True, help="Go to the background once the fleet is ready.")
+@click.option("--log-format", type=click.Choice(["json", "console"]), help="Of ringvisord's own log.")
 @click.version_option(package_name="ringvisor", prog_name="ringvisord")
 @click.pass_context
-def ringvisord(context: click.Context, config_file: str | None) -> None:
-    """Run a fleet of sessions in the foreground.
+def ringvisord(context: click.Context, config_file: str | None, *, as_daemon: bool, log_format: str | None) -> None:
+    """Run a fleet of sessions, in the foreground unless told otherwise.
 
     The fleet file is that of -c, $RINGVISOR_CONFIG, ./ringvisor.toml, ~/.config/ringvisor/ringvisor.toml or
     /etc/ringvisor/ringvisor.toml. `ringvisord init` writes one to begin with. Operate it with ringctl.
     """
     context.obj = Call(config_file, errand_fd=context.obj)
     if context.invoked_subcommand is None:
-        _plan_to_run(context.obj)
+        _plan_to_run(context.obj, log_format, as_daemon=as_daemon)
 
 
 @ringvisord.command()
@@ -95,7 +97,7 @@ def demo(call: Call, seconds: float | None) -> None:
     call.send_on(RunDemo(seconds))
 
 
-def _plan_to_run(call: Call) -> None:
+def _plan_to_run(call: Call, log_format: str | None, *, as_daemon: bool) -> None:
     """Tell the main process where the fleet lives, or end with everything that is wrong."""
     try:
         loaded = load(call.config_file)
@@ -104,7 +106,8 @@ def _plan_to_run(call: Call) -> None:
         sys.exit(USAGE)
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
-    call.send_on(RunFleet(place_of(loaded.fleet, loaded.fleet.config)))
+    place = place_of(loaded.fleet, loaded.fleet.config, log_format or loaded.fleet.log_format)
+    call.send_on(RunFleet(place, as_daemon))
 
 
 def _print_problems(problems: tuple[Problem, ...], *, as_json: bool) -> None:

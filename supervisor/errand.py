@@ -7,6 +7,7 @@ from supervisor.fleet_place import FleetPlace
 
 class RunFleet(msgspec.Struct, frozen=True, tag=True):
     place: FleetPlace
+    as_daemon: bool = False
 
 
 class RunDemo(msgspec.Struct, frozen=True, tag=True):

@@ -30,6 +30,8 @@ def lock_fleet(runtime_dir: str) -> int:
             f"ringvisord is running on {runtime_dir} already, with pid {holder}: "
             "stop it first (ringctl shutdown), or give this fleet another name or runtime_dir"
         ) from error
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, b"%d\n" % os.getpid(), 0)  # it is the pid file, too
     return fd
 
 

@@ -46,11 +46,9 @@ class Settings(Protocol):
     def state_dir(self) -> str: ...
     @property
     def log_dir(self) -> str: ...
-    @property
-    def log_format(self) -> str: ...
 
 
-def place_of(settings: Settings, config: str) -> FleetPlace:
+def place_of(settings: Settings, config: str, log_format: str = "console") -> FleetPlace:
     ring_dir = f"{settings.ring_dir}/ringvisor-{os.geteuid()}-{settings.name}"
     return FleetPlace(
         settings.name,
@@ -59,7 +57,7 @@ def place_of(settings: Settings, config: str) -> FleetPlace:
         settings.state_dir,
         settings.log_dir,
         config,
-        str(settings.log_format),
+        str(log_format),
     )
 
 

@@ -5,15 +5,19 @@ their libraries are therefore the business of a child that says what is to be do
 """
 
 import os
+import signal
 import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 from ipc.errors import IpcError
 from ipc.ring_dir import sweep_ring_dir
+from supervisor.daemonize import daemonize
 from supervisor.errand import Errand, RunDemo, RunFleet, decode
 from supervisor.fleet_lock import FleetTakenError, lock_fleet
 from supervisor.fleet_place import FleetPlace, forget_applied_fleet, make_directories, write_place
 from supervisor.keeper.process import Installation, run
+from supervisor.keeper.wakeup import FORWARDED
 
 SUPERVISOR = "supervisor.daemon.service:run"
 _FAILED = 1
@@ -21,22 +25,32 @@ _ERRAND_MAX_BYTES = 1 << 16
 
 
 def ringvisord() -> NoReturn:
+    signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)  # until the keeper hears them: as PID 1 they would be lost
     match _ask_command_line():
-        case RunFleet(place):
-            sys.exit(_run_fleet(place))
+        case RunFleet(place, as_daemon):
+            _become_ringvisord(place, as_daemon=as_daemon)
         case RunDemo(seconds):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
             from supervisor.demo.run import run_demo  # noqa: PLC0415 - this process becomes no keeper
 
             sys.exit(run_demo(seconds))
 
 
-def _run_fleet(place: FleetPlace) -> int:
+def _become_ringvisord(place: FleetPlace, *, as_daemon: bool) -> NoReturn:
+    if not as_daemon:
+        sys.exit(_run_fleet(place, lambda: None))
+    caller = daemonize(place.main_log.path)
+    caller.end(_run_fleet(place, caller.let_go))
+
+
+def _run_fleet(place: FleetPlace, let_go: Callable[[], None]) -> int:
     try:
         make_directories(place)
         lock = lock_fleet(place.runtime_dir)
         _sweep(place)
         os.set_inheritable(lock, True)  # a keeper that becomes newer code keeps it; programs get fds 0 to 2 only
         write_place(place)
+        let_go()
         return run(
             Installation(
                 place.ring_dir,
@@ -44,10 +58,12 @@ def _run_fleet(place: FleetPlace) -> int:
                 SUPERVISOR,
                 (place.runtime_dir,),
                 control_socket=place.control_socket,
+                log=place.main_log,
             )
         )
     except (OSError, IpcError, FleetTakenError) as error:
         sys.stderr.write(f"ringvisord: {error}\n")
+        place.main_log.note("error", "ringvisord", str(error), {})
         return _FAILED
 
 
@@ -67,6 +83,7 @@ def _ask_command_line() -> Errand:
     errand, childs_end = os.pipe2(os.O_CLOEXEC)
     child = os.fork()
     if child == 0:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
         os.close(errand)
         _be_command_line(childs_end)
     os.close(childs_end)
