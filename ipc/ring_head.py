@@ -5,7 +5,7 @@ definition, so a SIGKILL at any instruction leaves nothing to repair. What is dr
 the same, and the tally says so until a frame follows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ipc import ring_layout as at
 from ipc.frames import Kind
@@ -18,7 +18,7 @@ _RUN_MASK = 0xFFFFFFFF
 _OUT, _ERR = int(Kind.OUT), int(Kind.ERR)
 _COMMIT, _READERS_STAMP = at.W_COMMIT, at.W_READERS_STAMP
 _HEADER_BYTES, _DESCRIPTOR_BYTES = at.HEADER_BYTES, at.DESCRIPTOR_BYTES
-_pack_into = at.DESCRIPTOR.pack_into
+_pack_into = at.FRAME.pack_into
 
 
 class Head:
@@ -27,6 +27,7 @@ class Head:
     __slots__ = (
         "_board",
         "_clock_ns",
+        "_in_common",
         "_mirror_word",
         "_readers_stamp",
         "_ring_bell",
@@ -67,6 +68,7 @@ class Head:
         self.pos, self._run, tally = standing_of(memory, self.commit)
         self.seq, self.epoch, self.out_offset, self.err_offset, self.lost_frames, self.lost_bytes = tally
         self._run_kind = 0
+        self._in_common = b""  # of the frames of a run
         self.audience = Audience(memory.q)
         self._note_audience()
 
@@ -91,7 +93,7 @@ class Head:
         else:
             offset, other = self.out_offset, self.err_offset
         if kind != self._run_kind or flags or not pos & memory.data_mask:
-            self._begin_run(kind, flags)
+            self._begin_run(kind, flags, other)
         frame = self.commit
         seq = self.seq
         _pack_into(
@@ -102,12 +104,7 @@ class Head:
             seq,
             offset,
             length,
-            kind,
-            flags,
-            self.epoch,
-            self._run,
-            other,
-            0,
+            self._in_common,
         )
         self.pos = pos + length
         self.seq = seq + 1
@@ -122,9 +119,33 @@ class Head:
             if board[word]:
                 self._wake(word)
 
-    def _begin_run(self, kind: int, flags: int) -> None:
-        """Control frames, and frames that differ from their neighbours by a flag, stand alone in their run."""
+    def append_all(self, kind: int, messages: Sequence[bytes]) -> None:
+        """The bytes at `pos` are these messages, and each becomes a frame. The descriptors of all but the last lie
+        beyond COMMIT until that one's makes all of them exist."""
+        memory = self.memory
+        pos, seq, commit = self.pos, self.seq, self.commit
+        is_out = kind == _OUT
+        offset, other = (self.out_offset, self.err_offset) if is_out else (self.err_offset, self.out_offset)
+        if kind != self._run_kind or not pos & memory.data_mask:
+            self._begin_run(kind, 0, other)
+        buffer, slot_mask, in_common, time_ns = memory.buffer, memory.slot_mask, self._in_common, self._clock_ns()
+        for message in messages[:-1]:
+            length = len(message)
+            place = _HEADER_BYTES + (commit & slot_mask) * _DESCRIPTOR_BYTES
+            _pack_into(buffer, place, pos, time_ns, seq, offset, length, in_common)
+            pos += length
+            offset += length
+            seq += 1
+            commit += 1
+        self.pos, self.seq, self.commit = pos, seq, commit
+        self.out_offset, self.err_offset = (offset, other) if is_out else (other, offset)
+        self.append(kind, len(messages[-1]), 0)
+
+    def _begin_run(self, kind: int, flags: int, other_offset: int) -> None:
+        """Control frames, and frames that differ from their neighbours by a flag, stand alone in their run. The other
+        stream stands still as long as a run lasts."""
         self._run = (self._run + 1) & _RUN_MASK
+        self._in_common = at.RUN.pack(kind, flags, self.epoch, self._run, other_offset, 0)
         self._run_kind = kind if kind <= _ERR and not flags else 0
 
     def _wake(self, sleeping_word: int) -> None:

@@ -53,6 +53,8 @@ HEADER_BYTES = 0x1000
 PAGE_BYTES = 0x1000
 DESCRIPTOR_BYTES = 64
 DESCRIPTOR = struct.Struct("<QQQQIHHIIQQ")
+FRAME = struct.Struct("<QQQQI28s")  # the same, with what the frames of a run have in common as one piece
+RUN = struct.Struct("<HHIIQQ")  # that piece
 MIN_DATA_BYTES = 0x10000
 POISON = 0xFD  # never part of valid UTF-8
 

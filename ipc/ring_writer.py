@@ -7,10 +7,12 @@ It knows up to which frame and position it may go without looking at anything el
 gives up what is old (ring_tail), grows the ring, or has its program wait.
 """
 
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 from ipc import ring_layout as at
-from ipc.frames import Flag, Kind
+from ipc.frames import STREAMS, Flag, Kind
 from ipc.ordering import barrier
 from ipc.ring_armed import KIND, SCRATCH, arm_scratch, arm_window, find_unfinished
 from ipc.ring_head import Head
@@ -144,12 +146,48 @@ class RingWriter:
                 return False
         memory = self.memory
         if self._armed:
-            self._armed = False
-            memory.q[at.W_ARMED] = 0
+            self._disarm()
         start = head.pos & memory.data_mask
         memory.data[start : start + length] = payload
         head.append(kind, length, 0)
         return True
+
+    def put_all(self, kind: int, messages: Sequence[bytes]) -> int:
+        """Copy in as many of these as there is room for, in order, each a frame of its own: how many that were. `kind`
+        is a stream's. Those that lie side by side exist all at once."""
+        if kind not in STREAMS:
+            raise ValueError(f"frames of kind {kind} are no stream")
+        done = 0
+        while done < len(messages):
+            some = self._those_that_fit(messages[done:])
+            if not some:
+                break
+            self._put_some(kind, some)
+            done += len(some)
+        return done
+
+    def _those_that_fit(self, messages: Sequence[bytes]) -> Sequence[bytes]:
+        """In one piece, at the writing position."""
+        if not self._has_room(len(messages[0]), force=False):
+            return ()
+        head = self._head
+        some = messages[: self._frame_limit - head.commit]
+        ends = list(accumulate(map(len, some), initial=head.pos))
+        return some[: bisect_right(ends, self._limit) - 1]
+
+    def _put_some(self, kind: int, messages: Sequence[bytes]) -> None:
+        if self._armed:
+            self._disarm()
+        memory = self.memory
+        payload = b"".join(messages)
+        start = self._head.pos & memory.data_mask
+        memory.data[start : start + len(payload)] = payload
+        self._head.append_all(kind, messages)
+
+    def _disarm(self) -> None:
+        """Before anything is stored where a read was noted: it would be taken for what was read."""
+        self._armed = False
+        self.memory.q[at.W_ARMED] = 0
 
     def begin_epoch(self, epoch: int, payload: bytes, *, force: bool = False) -> bool:
         """Offsets start again at 0; seq goes on. False: no room, as with `put`."""
@@ -169,10 +207,11 @@ class RingWriter:
         return self.stalled or self.memory.q[at.W_POLICY] == at.Policy.DROP_OLDEST
 
     def _room(self, least_bytes: int) -> int:
-        """Free bytes in one piece at the writing position, which skips a rest at the end that is too small."""
+        """Free bytes in one piece at the writing position, which skips a rest at the end that is too small. -1: not
+        even an empty frame."""
         head = self._head
         if head.commit >= self._frame_limit:
-            return 0
+            return -1
         if self._limit - head.pos < least_bytes:
             if self._wrap() - head.pos < least_bytes:
                 head.pos = self._wrap()

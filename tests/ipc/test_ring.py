@@ -2,12 +2,14 @@
 
 import contextlib
 import random
+from itertools import accumulate, pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ipc import ring_layout as at
+from ipc.board import sleeping_word
 from ipc.errors import RingCorrupt, RingVersion
 from ipc.frames import Kind, Resize, decode_resize, encode_resize
 from ipc.ring_memory import RingMemory
@@ -61,6 +63,14 @@ class Kernel:
         self.offset[kind] += length
         return length
 
+    def messages(self, kind: Kind, lengths: list[int]) -> list[bytes]:
+        """What comes next in the stream, cut into messages; they are handed over by `give`."""
+        ends = accumulate(lengths, initial=self.offset[kind])
+        return [SOURCES[kind].at(start, end - start) for start, end in pairwise(ends)]
+
+    def give(self, kind: Kind, messages: list[bytes]) -> None:
+        self.offset[kind] += sum(map(len, messages))
+
     @property
     def total(self) -> int:
         return sum(self.offset.values())
@@ -72,6 +82,13 @@ def pump(writer: RingWriter, kernel: Kernel, kind: Kind, most: int) -> bool:
         return False
     writer.commit(kernel.read_into(kind, window, most))
     return True
+
+
+def put_all(writer: RingWriter, kernel: Kernel, kind: Kind, lengths: list[int]) -> int:
+    messages = kernel.messages(kind, lengths)
+    count = writer.put_all(kind, messages)
+    kernel.give(kind, messages[:count])
+    return count
 
 
 def drain(reader: RingReader, ledger: Ledger, most: int = 1 << 20) -> None:
@@ -222,8 +239,15 @@ def test_counters_may_stand_anywhere(start: int) -> None:
     assert ledger.delivered == kernel.total
 
 
+BATCHES = st.one_of(
+    st.lists(st.sampled_from([0, 1, 16, 100, 5000]), max_size=100),
+    st.tuples(st.sampled_from([1, 16, 64, 1024, 30000]), st.sampled_from([1, 2, 64, 300])).map(lambda b: [b[0]] * b[1]),
+)
 OPERATIONS = st.one_of(
     st.tuples(st.just("write"), st.sampled_from([Kind.OUT, Kind.ERR]), st.sampled_from([1, 7, 100, 4095, 4096, 60000])),
+    st.tuples(st.just("put"), st.sampled_from([Kind.OUT, Kind.ERR]), st.sampled_from([0, 1, 100, 4096, 20000])),
+    st.tuples(st.just("put all"), st.sampled_from([Kind.OUT, Kind.ERR]), BATCHES),
+    st.tuples(st.just("kill in put all"), st.integers(0, 8), BATCHES),
     st.tuples(st.just("read"), st.sampled_from([1, 5000, 1 << 20]), st.integers(1, 6)),
     st.tuples(st.just("kill writer"), st.integers(0, 14), st.integers(1, 5000)),
     st.tuples(st.just("kill reader"), st.booleans(), st.booleans()),
@@ -248,6 +272,18 @@ def test_any_history_balances(policy: at.Policy, grows: bool, operations: list[t
         match name:
             case "write":
                 pump(writer, kernel, first, second)
+            case "put":
+                put(writer, kernel, first, second)
+            case "put all":
+                put_all(writer, kernel, first, second)
+            case "kill in put all":
+                messages = kernel.messages(Kind.OUT, second)
+                ring.fate.stores_left = first
+                with contextlib.suppress(Killed):
+                    writer.put_all(Kind.OUT, messages)
+                ring.fate.stores_left = -1
+                writer = ring.writer()
+                kernel.give(Kind.OUT, whole_messages(messages, writer.out_offset - kernel.offset[Kind.OUT]))
             case "read":
                 for _ in range(second):
                     if run := reader.next_run(first):
@@ -284,9 +320,89 @@ def test_any_history_balances(policy: at.Policy, grows: bool, operations: list[t
         assert ledger.lost == 0
 
 
+def put(writer: RingWriter, kernel: Kernel, kind: Kind, length: int) -> None:
+    (message,) = kernel.messages(kind, [length])
+    if writer.put(kind, message):
+        kernel.give(kind, [message])
+
+
+def whole_messages(messages: list[bytes], size: int) -> list[bytes]:
+    """The first of them that have this size together."""
+    ends = list(accumulate(map(len, messages), initial=0))
+    assert size in ends, "half a message"
+    return messages[: ends.index(size)]
+
+
 def _unseen_tail(writer: RingWriter, ledger: Ledger) -> int:
     """Dropped behind the last frame: the next frame will show it."""
     return writer.out_offset - ledger.next_offset[Kind.OUT] + writer.err_offset - ledger.next_offset[Kind.ERR]
+
+
+def frames(reader: RingReader) -> list[bytes]:
+    found: list[bytes] = []
+    while run := reader.next_run(1 << 20):
+        found += map(bytes, reader.frames(run))
+        reader.finish(run)
+    return found
+
+
+@pytest.mark.parametrize("lengths", [[16] * 64, [1, 0, 300, 7, 0], [5000] * 3, [9]])
+def test_messages_put_together_come_one_by_one(lengths: list[int]) -> None:
+    """Each is a frame: its own bytes, its own place in the stream, a seq for each; lap after lap."""
+    ring = MemoryRing()
+    writer, kernel, reader = ring.writer(), Kernel(), ring.reader()
+    sent, taken = 0, 0
+    while kernel.total < 5 * at.MIN_DATA_BYTES:
+        messages = kernel.messages(Kind.OUT, lengths)
+        assert put_all(writer, kernel, Kind.OUT, lengths) == len(messages)
+        sent += len(messages)
+        memory = writer.memory
+        described = [memory.descriptor(frame) for frame in range(sent - len(messages), sent)]
+        assert [one.seq for one in described] == list(range(sent - len(messages), sent))
+        assert [one.length for one in described] == lengths
+        assert [one.offset for one in described] == list(accumulate(lengths, initial=taken))[:-1]
+        assert {(one.kind, one.flags, one.other_offset, one.zero) for one in described} == {(Kind.OUT, 0, 0, 0)}
+        assert all((one.pos & memory.data_mask) + one.length <= memory.data_bytes for one in described)
+        taken = kernel.total
+        assert frames(reader) == messages
+
+
+def test_messages_that_do_not_fit_are_left() -> None:
+    """As many as there is room for: the others may be put once somebody has read."""
+    ring = MemoryRing()
+    writer, kernel, reader = ring.writer(), Kernel(), ring.reader()
+    messages = kernel.messages(Kind.OUT, [1000] * 100)
+    first = writer.put_all(Kind.OUT, messages)
+    assert first == at.MIN_DATA_BYTES // 1000
+    assert writer.put_all(Kind.OUT, messages[first:]) == 0
+    assert frames(reader) == messages[:first]
+    assert writer.put_all(Kind.OUT, messages[first:]) == 100 - first
+    assert frames(reader) == messages[first:]
+
+
+def test_an_empty_message_needs_its_descriptor_too() -> None:
+    """Without one left it waits, as any other does."""
+    ring = MemoryRing()
+    writer = ring.writer()
+    slots = writer.memory.slots
+    assert writer.put_all(Kind.OUT, [b""] * (slots + 1)) == slots
+    assert not writer.put(Kind.OUT, b"")
+    assert writer.put_all(Kind.OUT, [b""]) == 0
+
+
+def test_put_together_they_cost_one_look_at_the_sleepers() -> None:
+    ring = MemoryRing()
+    writer = ring.writer()
+    ring.rings.clear()
+    ring.board[sleeping_word(1)] = 1
+    assert writer.put_all(Kind.OUT, [b"x"] * 64) == 64
+    assert ring.rings == [1]
+
+
+def test_only_streams_carry_messages() -> None:
+    """Control frames stand alone in their run."""
+    with pytest.raises(ValueError, match="are no stream"):
+        MemoryRing().writer().put_all(Kind.RESIZE, [b"1234"])
 
 
 @pytest.mark.parametrize("policy", list(at.Policy))

@@ -146,7 +146,7 @@ class Recorded:
 
 
 def test_the_real_writer_stores_in_the_order_that_was_explored(ring_dir: str) -> None:
-    """ARMED after its bytes, COMMIT, then the mirror, then the look at who reads and who sleeps."""
+    """ARMED after its bytes, COMMIT, then the mirror, then the look at who reads and who sleeps: once for a batch."""
     create_ring(ring_dir, "s", RingSpec(7))
     writer, record = attach_writer(ring_dir, "s", 7), []
     words = {at.W_COMMIT: "COMMIT", at.W_ARMED: "ARMED", at.W_ARMED_BYTES: "ARMED_BYTES", at.W_READERS_STAMP: "STAMP"}
@@ -158,7 +158,11 @@ def test_the_real_writer_stores_in_the_order_that_was_explored(ring_dir: str) ->
     assert bytes(window) == bytes([at.POISON]) * 4096
     window[:1] = b"x"
     writer.commit(1)
-    assert record == ["ARMED_BYTES", "ARMED", "COMMIT", "MIRROR", "look at STAMP", "look at SLEEPING"]
+    told = ["COMMIT", "MIRROR", "look at STAMP", "look at SLEEPING"]
+    assert record == ["ARMED_BYTES", "ARMED", *told]
+    record.clear()
+    assert writer.put_all(OUT, [b"a", b"b", b"c"]) == 3
+    assert record == ["ARMED", *told]
 
 
 def test_letting_go_of_a_pin_wakes_the_writer(ring_dir: str) -> None:

@@ -22,16 +22,18 @@ class Flaw(Enum):
     NO_SALVAGE = auto()
     CURSOR_BEFORE_USE = auto()
     NO_SETTLE = auto()
+    COMMIT_AMID_BATCH = auto()
 
 
-def model(length: int, order: Order, flaw: Flaw = Flaw.NONE) -> Model:
-    """`length` bytes are to come from the program to the log."""
+def model(length: int, order: Order, flaw: Flaw = Flaw.NONE, *, batches: bool = False) -> Model:
+    """`length` bytes are to come from the program to the log; or from the writer itself, in `batches`."""
+    writer = _batch_writer if batches else _writer
     cells = [(kind, slot) for kind in ("descriptor", "data") for slot in range(SLOTS)]
     return Model(
         dict.fromkeys(["COMMIT", "CURSOR", "ARMED", *cells], 0),
         {"taken": 0, "logged": 0},
         {
-            "writer": Process(partial(_writer, length, flaw)),
+            "writer": Process(partial(writer, length, flaw)),
             "reader": Process(partial(_reader, length, flaw, settles=order is Order.PSO)),
         },
         lambda _memory, world: None if world["logged"] == length else f"{world['logged']} of {length} bytes are logged",
@@ -98,6 +100,28 @@ def _writer(length: int, flaw: Flaw) -> Steps:
             yield Store("ARMED", commit + 1)
         yield from _append(commit, offset, flaw)
         commit, offset = commit + 1, offset + 1
+
+
+def _batch_writer(length: int, flaw: Flaw) -> Steps:
+    """As many frames as there are slots, with one COMMIT; a killed one's successor has them all to write again."""
+    commit = yield Load("COMMIT")
+    while commit < length:
+        end = min(commit + SLOTS, length)
+        cursor = yield Load("CURSOR")
+        while cursor < end - SLOTS:
+            cursor = yield Watch("CURSOR", cursor)
+        at = commit
+        while at < end:
+            yield Store(_data(at), at)
+            at += 1
+        at = commit
+        while at < end:
+            if flaw is Flaw.COMMIT_AMID_BATCH and at == end - 1:
+                yield Store("COMMIT", end)
+            yield Store(_descriptor(at), at)
+            at += 1
+        yield Store("COMMIT", end)
+        commit = end
 
 
 def _reader(length: int, flaw: Flaw, *, settles: bool) -> Steps:
