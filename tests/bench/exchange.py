@@ -101,6 +101,7 @@ def _send(channel: Channel, from_receiver: int, message_bytes: int, count: int) 
     start_s, cpu_s = time.monotonic(), time.process_time()
     for _ in range(count):
         send(message)
+    sender.flush()
     os.read(from_receiver, 1)
     return {"start_s": start_s, "cpu_s": time.process_time() - cpu_s}
 

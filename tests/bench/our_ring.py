@@ -1,4 +1,5 @@
-"""Our ring as a transport between two processes: one `put` for each message, and each message handed out as a view.
+"""Our ring as a transport between two processes: one `put` for each message, or one `put_all` for a batch of them; and
+each message handed out as a buffer of its own.
 
 Either side that finds nothing to do gives way a few times before it sets its flag and goes to sleep for good: what the
 other one is about to do costs no system call and no wake-up then.
@@ -9,7 +10,7 @@ import os
 import select
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from ipc.ring_file import create_ring
 from ipc.ring_layout import ReaderSlot
 from ipc.ring_reader import Run
 from ipc.ring_spec import RingSpec
-from tests.bench.channel import Buffer
+from tests.bench.channel import Buffer, Gathering, Sender
 from tests.bench.transports import FIFO_BYTES
 
 _SESSION = "bench"
@@ -60,16 +61,33 @@ class _Sender:
         self._writer = attach_writer(ring_dir, _SESSION, 0)
         self._sleeper = _Sleeper(open_writer_bell(ring_dir, _SESSION))
         self._put = self._writer.put
+        self._put_all = self._writer.put_all
+
+    def flush(self) -> None:
+        """Nothing waits."""
 
     def send(self, message: bytes) -> None:
         if not self._put(_OUT, message) and not _comes_soon(lambda: self._put(_OUT, message)):
-            self._wait(message)
+            while not self._put(_OUT, message):
+                self._wait(len(message))
 
-    def _wait(self, message: bytes) -> None:
-        while not self._put(_OUT, message):
-            if self._writer.prepare_wait(len(message)):
-                self._sleeper.sleep()
-                self._writer.end_wait()
+    def send_all(self, messages: Sequence[bytes]) -> None:
+        left = messages
+
+        def takes_some() -> bool:
+            nonlocal left
+            taken = self._put_all(_OUT, left)
+            left = left[taken:]
+            return taken > 0
+
+        while left:
+            if not takes_some() and not _comes_soon(takes_some):
+                self._wait(len(left[0]))
+
+    def _wait(self, length: int) -> None:
+        if self._writer.prepare_wait(length):
+            self._sleeper.sleep()
+            self._writer.end_wait()
 
 
 class _Receiver:
@@ -99,14 +117,17 @@ class _Receiver:
 
 
 class _Channel:
-    def __init__(self, directory: Path, message_bytes: int) -> None:
+    def __init__(self, directory: Path, message_bytes: int, *, gathers: bool) -> None:
+        self._message_bytes = message_bytes
+        self._gathers = gathers
         self._ring_dir = f"/dev/shm/{directory.parent.name}-{directory.name}"
         create_ring_dir(self._ring_dir)
         size_bytes = max(FIFO_BYTES, 16 * message_bytes)
         create_ring(self._ring_dir, _SESSION, RingSpec(slot=0, size_bytes=size_bytes, max_bytes=size_bytes))
 
-    def sender(self) -> _Sender:
-        return _Sender(self._ring_dir)
+    def sender(self) -> Sender:
+        sender = _Sender(self._ring_dir)
+        return Gathering(sender.send_all, self._message_bytes) if self._gathers else sender
 
     def receiver(self) -> _Receiver:
         return _Receiver(self._ring_dir)
@@ -116,7 +137,9 @@ class _Channel:
 
 
 class OurRing:
-    name = "ringvisor"
+    def __init__(self, *, gathers: bool = False) -> None:
+        self.name = "ringvisor put_all" if gathers else "ringvisor"
+        self.gathers = gathers
 
     def missing(self) -> str | None:
         return None
@@ -127,4 +150,4 @@ class OurRing:
         return "this tree"
 
     def channel(self, directory: Path, message_bytes: int) -> _Channel:
-        return _Channel(directory, message_bytes)
+        return _Channel(directory, message_bytes, gathers=self.gathers)

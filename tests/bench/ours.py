@@ -2,7 +2,8 @@
 
 `fleet()` returns an object that satisfies `tests.bench.fleet.Fleet` (keeper, workers and router around the jobs it is
 given; salvage on), and `transport()` one that satisfies `tests.bench.channel.Transport` (a ring between two
-processes). Roles in `Fleet.pids` that the tables know by name: "router", "worker", "keeper", "supervisor"."""
+processes); `gathering_transport()` is the one that takes many messages at once. Roles in `Fleet.pids` that the tables
+know by name: "router", "worker", "keeper", "supervisor"."""
 
 from tests.bench.channel import Transport
 from tests.bench.fleet import Fleet
@@ -18,3 +19,7 @@ def fleet() -> Fleet | None:
 
 def transport() -> Transport | None:
     return OurRing()
+
+
+def gathering_transport() -> Transport | None:
+    return OurRing(gathers=True)

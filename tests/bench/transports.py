@@ -12,7 +12,7 @@ from pathlib import Path
 from platform import python_version
 from typing import Any
 
-from tests.bench.channel import Buffer, Channel
+from tests.bench.channel import Buffer, Channel, Gathering, Receiver, Sender
 
 FIFO_BYTES = 1 << 20  # as much room as the ring's byte area in these runs
 
@@ -23,12 +23,13 @@ class End:
 
     send: Callable[[bytes], Any] = NotImplemented
     receive: Callable[[], Iterable[Buffer]] = NotImplemented
+    flush: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    sender: Callable[[], End]
-    receiver: Callable[[], End]
+    sender: Callable[[], Sender]
+    receiver: Callable[[], Receiver]
     close: Callable[[], Any]
 
 
@@ -38,6 +39,7 @@ class Rival:
     channel: Callable[[Path, int], Channel]
     package: str | None = None  # on PyPI
     module: str | None = None
+    gathers: bool = False
 
     def missing(self) -> str | None:
         return f"pip install {self.package}" if self.module and not find_spec(self.module) else None
@@ -88,7 +90,7 @@ def _pipe(_directory: Path, _message_bytes: int) -> Ends:
     return Ends(lambda: End(send=writing.send_bytes), lambda: End(receive=lambda: (reading.recv_bytes(),)), close)
 
 
-def _faster_fifo(take: str) -> Callable[[Path, int], Ends]:
+def _faster_fifo(take: str, *, gathers: bool = False) -> Callable[[Path, int], Ends]:
     def channel(_directory: Path, message_bytes: int) -> Ends:
         from faster_fifo import Queue  # type: ignore[import-not-found]  # noqa: PLC0415 - optional peer
 
@@ -99,32 +101,55 @@ def _faster_fifo(take: str) -> Callable[[Path, int], Ends]:
         def receive() -> Iterable[Buffer]:
             return (get(timeout=60),) if one else get(timeout=60)
 
-        return Ends(
-            lambda: End(send=lambda message: queue.put(message, timeout=60)), lambda: End(receive=receive), queue.close
-        )
+        def sender() -> Sender:
+            if gathers:
+                return Gathering(lambda messages: queue.put_many(messages, timeout=60), message_bytes)
+            return End(send=lambda message: queue.put(message, timeout=60))
+
+        return Ends(sender, lambda: End(receive=receive), queue.close)
 
     return channel
 
 
 def _zmq(directory: Path, _message_bytes: int) -> Ends:
+    pushing, pulling = _zmq_sockets(directory)
+
+    def receiver() -> Receiver:
+        recv = pulling().recv
+        return End(receive=lambda: (recv(),))
+
+    return Ends(lambda: End(send=pushing().send), receiver, lambda: None)
+
+
+def _zmq_multipart(directory: Path, message_bytes: int) -> Ends:
+    """The nearest that pyzmq has to a batch: the messages are the parts of one."""
+    pushing, pulling = _zmq_sockets(directory)
+    return Ends(
+        lambda: Gathering(pushing().send_multipart, message_bytes),
+        lambda: End(receive=pulling().recv_multipart),
+        lambda: None,
+    )
+
+
+def _zmq_sockets(directory: Path) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """A context for each process; PUSH waits at the usual high-water mark of 1000 messages."""
     endpoint = f"ipc://{directory}/socket"
 
-    def sender() -> End:
+    def pushing() -> Any:
         import zmq  # noqa: PLC0415 - optional peer
 
         socket = zmq.Context().socket(zmq.PUSH)
         socket.connect(endpoint)
-        return End(send=socket.send)
+        return socket
 
-    def receiver() -> End:
+    def pulling() -> Any:
         import zmq  # noqa: PLC0415 - optional peer
 
         socket = zmq.Context().socket(zmq.PULL)
         socket.bind(endpoint)
-        return End(receive=lambda: (socket.recv(),))
+        return socket
 
-    return Ends(sender, receiver, lambda: None)
+    return pushing, pulling
 
 
 OS_PIPE = Rival("os.pipe, unframed", _os_pipe)
@@ -133,5 +158,7 @@ RIVALS = (
     Rival("multiprocessing.Pipe", _pipe),
     Rival("faster-fifo get", _faster_fifo("get"), "faster-fifo", "faster_fifo"),
     Rival("faster-fifo get_many", _faster_fifo("get_many"), "faster-fifo", "faster_fifo"),
+    Rival("faster-fifo put_many", _faster_fifo("get_many", gathers=True), "faster-fifo", "faster_fifo", gathers=True),
     Rival("pyzmq ipc PUSH/PULL", _zmq, "pyzmq", "zmq"),
+    Rival("pyzmq ipc multipart", _zmq_multipart, "pyzmq", "zmq", gathers=True),
 )
