@@ -13,6 +13,7 @@ from config import ConfigErrors, load
 from config.errors import Problem
 from supervisor.errand import Errand, RunDemo, RunFleet, encode
 from supervisor.fleet_place import place_of
+from supervisor.namesake import namesake_warning
 
 USAGE = 2
 
@@ -104,8 +105,9 @@ def _plan_to_run(call: Call, log_format: str | None, *, as_daemon: bool) -> None
     except ConfigErrors as errors:
         _print_problems(errors.problems, as_json=False)
         sys.exit(USAGE)
-    for warning in loaded.warnings:
-        click.echo(f"warning: {warning}", err=True)
+    for warning in (*loaded.warnings, namesake_warning()):
+        if warning is not None:
+            click.echo(f"warning: {warning}", err=True)
     place = place_of(loaded.fleet, loaded.fleet.config, log_format or loaded.fleet.log_format)
     call.send_on(RunFleet(place, as_daemon))
 

@@ -86,7 +86,7 @@ def _compare(log_dir: str) -> bool:
     for balance in found:
         for line in balance_lines(balance):
             _say(f"  {line}")
-    return all(balance.holds for balance in found)
+    return all(balance.holds for balance in found) and any(balance.logged_bytes for balance in found)
 
 
 def _say(line: str) -> None:
