@@ -28,6 +28,10 @@ class Feeder:
         self._queue = InputQueue(INPUT_LIMIT_BYTES)
         self._closing = False
 
+    @property
+    def fd(self) -> int:
+        return self._fd
+
     def poll_masks(self) -> dict[int, int]:
         return {self._fd: select.EPOLLOUT} if self._queue else {}
 

@@ -5,10 +5,11 @@ dropped, one that never said hello makes place for the next. Clients have number
 belongs to somebody else, whom the answers to what is still queued do not concern.
 """
 
+import array
 import itertools
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from childproc.writer_lease import WriterLease
@@ -24,6 +25,8 @@ from ipc.worker_messages import (
     Hello,
     Input,
     Lease,
+    Lend,
+    Lent,
     Refusal,
     Refused,
     Resize,
@@ -36,7 +39,7 @@ MAX_CLIENTS = 64
 
 class Request(NamedTuple):
     client: int
-    message: Input | CloseInput | Resize
+    message: Input | CloseInput | Resize | Lend
 
 
 class _Client:
@@ -150,6 +153,11 @@ class InputPort:
         if client is not None and not _try_send(client.socket, message):
             self._drop(client)
 
+    def lend(self, number: int, lent: Lent, fds: Sequence[int]) -> None:
+        client = self._by_number.get(number)
+        if client is not None and not _try_send(client.socket, lent, fds):
+            self._drop(client)
+
     def _expel(self, client: _Client, reason: str) -> None:
         _try_send(client.socket, Goodbye(reason))
         self._drop(client)
@@ -167,9 +175,10 @@ class InputPort:
         self._socket.close()
 
 
-def _try_send(client: socket.socket, message: FromWorker) -> bool:
+def _try_send(client: socket.socket, message: FromWorker, fds: Sequence[int] = ()) -> bool:
+    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
     try:
-        client.send(encode(message), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        client.sendmsg([encode(message)], ancillary, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
     except OSError:
         return False
     return True

@@ -27,13 +27,22 @@ class WorkerJob(msgspec.Struct, frozen=True):
     session: str
     epoch: int
     slot: int
-    fds: PtyFds | PipeFds
+    fds: PtyFds | PipeFds | None  # None: keeper and worker died together: only the epoch's end is left to be written
     program_pid: int
     pidfd: int  # the program's: readable once it is gone, also after it was reaped
     ring_dir: str
     runtime_dir: str
+    keeper_pid: int = 0
     orphan_linger_s: float = 0.5
     stall_max_s: float = 30.0
+
+
+class LastWord(msgspec.Struct, frozen=True):
+    """What a worker leaves that no keeper will reap: how its program ended."""
+
+    epoch: int
+    status: int | None  # as wait(2) has it
+    time_ns: int  # CLOCK_MONOTONIC
 
 
 # A worker's exit codes. Any other, and any signal, is a crash: the keeper forks the next worker.

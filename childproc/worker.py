@@ -9,6 +9,8 @@ Design. One epoll, no timers but the nearest deadline. Each turn looks at everyt
 source that has nothing costs one read that says so, and no state says which source might have had something.
 """
 
+import contextlib
+import errno
 import os
 import select
 import signal
@@ -20,25 +22,28 @@ from typing import NoReturn, assert_never
 from setproctitle import setproctitle
 
 from childproc.ending import Ending
+from childproc.exit_status import exit_status, wait_reaped
 from childproc.feeder import Feeder
 from childproc.input_port import InputPort
 from childproc.input_queue import Chunk
-from childproc.job import OUTPUT_ENDED, RING_REFUSED, PipeFds, PtyFds, WorkerJob
+from childproc.job import OUTPUT_ENDED, RING_REFUSED, LastWord, PipeFds, PtyFds, WorkerJob
 from childproc.output import SHRINK_AFTER_S, Output
 from childproc.resizing import Resizing
 from childproc.source import Pumped, Source, pipe_source, terminal_source
 from childproc.stall import StallClock
 from childproc.terminal import Terminal
+from childproc.worker_record import leave_word, named
 from ipc import ring_layout as at
 from ipc.errors import IpcError
 from ipc.frames import Begin, End, EndReason, Flag, Kind, Resize, encode_begin, encode_end
 from ipc.ring_attach import attach_writer
 from ipc.ring_dir import open_writer_bell
 from ipc.ring_writer import RingWriter
-from ipc.worker_messages import CloseInput, Greeting, Input
+from ipc.worker_messages import CloseInput, Greeting, Input, Lend, Lent
 from ipc.worker_messages import Resize as ResizeRequest
 
 _NO_TERMINAL = Resize(0, 0)
+_REAPED_MAX_S = 2.0
 
 
 def run(job: WorkerJob, *, shrink_after_s: float = SHRINK_AFTER_S) -> NoReturn:
@@ -64,6 +69,8 @@ def _open_ends(job: WorkerJob) -> tuple[tuple[Source, ...], int, Terminal | None
             return (terminal_source(master),), master, Terminal(master, job.program_pid)
         case PipeFds(stdin, stdout, stderr):
             return (pipe_source(stdout, Kind.OUT), pipe_source(stderr, Kind.ERR)), stdin, None
+        case None:
+            return (), -1, None
         case _:
             assert_never(job.fds)
 
@@ -91,11 +98,15 @@ class Worker:
             self._take_over()
         else:
             self._begin()
+        if self._job.fds is None:  # salvaged by now: nothing more can come
+            self._end(End(EndReason.FAILED, errno.EIO))
+            return
         self._poll.register(self._job.pidfd, select.EPOLLIN)
         self._poll.register(self._bell, select.EPOLLIN)
         while (reason := self._turn()) is None:
             pass
-        self._end(reason)
+        self._end(End(reason, 0))
+        self._leave_word()
 
     # --- the epoch's first and last frame ---
 
@@ -120,11 +131,23 @@ class Worker:
         self._insist(lambda force: self._writer.begin_epoch(self._job.epoch, payload, force=force))
         self._resizing.announced(size)
 
-    def _end(self, reason: EndReason) -> None:
+    def _end(self, end: End) -> None:
         self._feeder.discard()
         self._port.close()
-        payload = encode_end(End(reason, 0))
+        payload = encode_end(end)
         self._insist(lambda force: self._writer.put(Kind.END, payload, force=force))
+
+    def _leave_word(self) -> None:
+        """No keeper reaped the program: with us goes the last pidfd that could be asked how it ended."""
+        job = self._job
+        if not job.keeper_pid or os.getppid() == job.keeper_pid:
+            return
+        status, time_ns = exit_status(job.program_pid, job.pidfd), time.monotonic_ns()
+        if status is None:
+            wait_reaped(job.pidfd, _REAPED_MAX_S)
+            status = exit_status(job.program_pid, job.pidfd)
+        with contextlib.suppress(OSError):
+            leave_word(job, LastWord(job.epoch, status, time_ns))
 
     def _insist(self, put: Callable[[bool], bool]) -> None:
         """The readers have their time to make room, then the oldest frames go. Only one that hangs with everything
@@ -219,8 +242,16 @@ class Worker:
                 self._feeder.close(request.client, number)
             case ResizeRequest(cols, rows):
                 self._resizing.ask(Resize(cols, rows))
+            case Lend():
+                self._lend(request.client)
             case _:
                 assert_never(request.message)
+
+    def _lend(self, client: int) -> None:
+        streams = named(self._job.fds)
+        if "stdin" in streams and self._feeder.fd < 0:
+            del streams["stdin"]
+        self._port.lend(client, Lent(self._job.epoch, tuple(streams)), (self._job.pidfd, *streams.values()))
 
     def _greeting(self) -> Greeting:
         size = self._size()

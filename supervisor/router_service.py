@@ -5,7 +5,7 @@ import sys
 
 from ipc import router
 from supervisor.keeper.log import log, log_fault, speak_as
-from supervisor.keeper.messages import Exited, Signalled, WaitStatus
+from supervisor.keeper.messages import Exited, Signalled, Unseen, WaitStatus
 from supervisor.keeper.template import ServiceJob
 
 # Signals that a process gets for what it did itself; any other came from outside.
@@ -22,7 +22,7 @@ def run(job: ServiceJob) -> None:
 def fell(end: WaitStatus | None) -> bool:
     """Did it die of what it was doing?"""
     match end:
-        case None:
+        case None | Unseen():
             return False
         case Exited(code):
             return code != 0

@@ -40,6 +40,15 @@ class Children:
             os.waitid(os.P_PID, zombie.pid, os.WEXITED)
 
 
+def is_child(pid: int) -> bool:
+    """And not reaped yet."""
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
 def _next_zombie() -> Death | None:
     try:
         found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)

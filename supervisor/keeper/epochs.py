@@ -5,6 +5,9 @@
 
 The worker is forked once the program runs: until then there is nothing to read, and what comes before the worker waits
 in the terminal or pipe. A worker that dies is replaced after it was reaped, on the same fds; the program never notices.
+
+Programs and workers that another keeper forked are followed by their pidfds. How such a worker ended is not known and
+not needed: the next one finds in the ring whether anything is left to do.
 """
 
 import contextlib
@@ -18,11 +21,14 @@ from typing import NoReturn
 
 import msgspec
 
+from childproc import worker_record
+from childproc.exit_status import is_dead
+from childproc.identity import identify
 from childproc.job import OUTPUT_ENDED, RING_REFUSED, PipeFds, WorkerJob
 from childproc.program import FAILED, GO, PREPARED, Checkpoint, become
 from childproc.spec import Phase, ProgramSpec, StartError
 from supervisor.keeper.backoff import STEADY_S
-from supervisor.keeper.children import Children, Death
+from supervisor.keeper.children import Children, Death, is_child
 from supervisor.keeper.forking import ever_execed, fork, fork_detached
 from supervisor.keeper.log import log
 from supervisor.keeper.loop import Loop
@@ -30,16 +36,20 @@ from supervisor.keeper.messages import (
     Event,
     Exited,
     OutputEnded,
+    Report,
     Signalled,
     Start,
     Started,
     Target,
+    Unseen,
     WaitStatus,
     WorkerDied,
     WorkerStarted,
 )
 from supervisor.keeper.openers import OpenError, Stdio, opened
+from supervisor.keeper.records import Records
 from supervisor.keeper.table import NotPossibleError, OutputState, ProgramState, Run, Session, Table
+from supervisor.keeper.wards import Wards
 
 START_MAX_S = 30.0
 _GATE_BYTES = 64 << 10
@@ -64,6 +74,7 @@ class Epochs:
         table: Table,
         loop: Loop,
         children: Children,
+        records: Records,
         around: Surroundings,
         *,
         tell: Callable[[Event], None],
@@ -72,25 +83,42 @@ class Epochs:
         self._table = table
         self._loop = loop
         self._children = children
+        self._wards = Wards(loop)
+        self._records = records
         self._around = around
         self._tell = tell
         self._after_crash = after_crash
 
     def resume(self) -> None:
-        """After a re-exec: watch and expect again what the table says."""
+        """After a re-exec, or another keeper's death: watch and expect again what the table says."""
         for session in self._table.sessions.values():
             if run := session.run:
                 self._resume(session, run)
 
     def _resume(self, session: Session, run: Run) -> None:
         if run.program is not ProgramState.GONE:
-            self._expect_program(session, run)
-        if run.gate >= 0:
-            self._watch_gate(session, run)
+            self._resume_program(session, run)
         if run.worker.pid:
-            self._expect_worker(session, run)
+            self._resume_worker(session, run)
         elif run.output is OutputState.FLOWING:
             self._loop.call_in(run.worker.backoff.delay_s, lambda: self._start_worker(session, run))
+
+    def _resume_program(self, session: Session, run: Run) -> None:
+        if is_child(run.pid):
+            self._expect_program(session, run)
+        else:
+            self._wards.expect(run.pid, run.pidfd, lambda death: self._program_died(session, run, death))
+        if run.gate >= 0:
+            self._watch_gate(session, run)
+        elif run.program is ProgramState.RELEASED:  # its gate went with the keeper that had opened it
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(run.pidfd, signal.SIGKILL)
+
+    def _resume_worker(self, session: Session, run: Run) -> None:
+        if run.worker.pidfd >= 0:
+            self._wards.expect_gone(run.worker.pidfd, lambda: self._adopted_worker_died(session, run))
+        else:
+            self._expect_worker(session, run)
 
     # ---- the program
 
@@ -129,7 +157,7 @@ class Epochs:
         if run.pid:
             os.kill(run.pid, signal.SIGKILL)
         else:
-            self._tell(self._table.failed(session, run, run.error, time.monotonic_ns()))
+            self._over(session, self._table.failed(session, run, run.error, time.monotonic_ns()))
 
     def _expect_program(self, session: Session, run: Run) -> None:
         self._children.expect(run.pid, lambda death: self._program_died(session, run, death))
@@ -145,6 +173,8 @@ class Epochs:
                     self._gate_closed(session, run)
                 case kind if kind == PREPARED:
                     run.program = ProgramState.RELEASED
+                    run.start_ticks = identify(run.pid).start_ticks
+                    self._records.keep(session, self._table)
                     with contextlib.suppress(BrokenPipeError):  # killed meanwhile: the end of the gate comes next
                         os.write(run.gate, GO)
                 case kind if kind == FAILED:
@@ -168,19 +198,23 @@ class Epochs:
     def _program_died(self, session: Session, run: Run, death: Death) -> None:
         self._read_gate(session, run)  # while its zombie can still be asked whether it ever exec'ed
         if run.program is ProgramState.RUNNING:
-            self._tell(self._table.exited(session, run, death.status, death.time_ns))
+            self._over(session, self._table.exited(session, run, death.status, death.time_ns))
             return
         error = run.error or StartError(0, Phase.DIED, b"", f"{_in_words(death.status)} before it ran")
         self._close_fds(run)
-        self._tell(self._table.failed(session, run, error, death.time_ns))
+        self._over(session, self._table.failed(session, run, error, death.time_ns))
+
+    def _over(self, session: Session, report: Report) -> None:
+        """Written down while its zombie is still there."""
+        self._records.keep(session, self._table)
+        self._tell(report)
 
     def signal(self, run: Run, signum: int, target: Target) -> None:
-        """Only while its pid cannot be anybody else's: it is not reaped before the table says gone."""
+        """Only while its pid cannot be anybody else's: our child is not reaped before the table says gone."""
         if run.program is ProgramState.GONE:
             raise NotPossibleError(f"the program of epoch {run.epoch} is gone")
-        if target is Target.LEADER:
-            signal.pidfd_send_signal(run.pidfd, signum)
-        else:
+        signal.pidfd_send_signal(run.pidfd, signum if target is Target.LEADER else 0)
+        if target is Target.GROUP:
             os.killpg(run.pid, signum)
 
     # ---- the worker
@@ -190,7 +224,7 @@ class Epochs:
         run.output = OutputState.FLOWING
         run.worker.started_ns = time.monotonic_ns()
         try:
-            run.worker.pid = fork_detached(lambda: self._around.run_worker(job), run.open_fds())
+            run.worker.pid = fork_detached(lambda: self._be_worker(job), run.open_fds())
         except OSError as error:
             log(f"no worker for {session.name}: {error}")
             self._worker_crashed(session, run, None)
@@ -198,8 +232,11 @@ class Epochs:
         self._expect_worker(session, run)
         self._tell(WorkerStarted(session.name, run.epoch, run.worker.pid))
 
+    def _be_worker(self, job: WorkerJob) -> None:
+        if worker_record.announce(job):
+            self._around.run_worker(job)
+
     def _job(self, session: Session, run: Run) -> WorkerJob:
-        assert run.fds is not None, "only a started program has a worker"  # noqa: S101 - for the reader and mypy
         return WorkerJob(
             session=session.name,
             epoch=run.epoch,
@@ -209,6 +246,7 @@ class Epochs:
             pidfd=run.pidfd,
             ring_dir=self._around.ring_dir,
             runtime_dir=self._around.runtime_dir,
+            keeper_pid=os.getpid(),
             orphan_linger_s=run.orphan_linger_s,
             stall_max_s=run.stall_max_s,
         )
@@ -226,6 +264,15 @@ class Epochs:
             case _:
                 self._worker_crashed(session, run, status)
 
+    def _adopted_worker_died(self, session: Session, run: Run) -> None:
+        """At its end, perhaps: then the next one finds nothing to do and ends well."""
+        os.close(run.worker.pidfd)
+        run.worker.pid, run.worker.pidfd = 0, -1
+        if run.pidfd >= 0 and not is_dead(run.pidfd):
+            self._worker_crashed(session, run, Unseen())
+        else:
+            self._start_worker(session, run)
+
     def _worker_crashed(self, session: Session, run: Run, status: WaitStatus | None) -> None:
         """The next one is forked from the loop, when this one is reaped: a ring has one living writer."""
         lived_s = (time.monotonic_ns() - run.worker.started_ns) / 1e9
@@ -237,11 +284,12 @@ class Epochs:
 
     # ---- the end
 
-    def close_stdin(self, run: Run) -> None:
+    def close_stdin(self, session: Session, run: Run) -> None:
         match run.fds:
             case PipeFds(stdin=stdin) if stdin >= 0:
                 os.close(stdin)
                 run.fds = msgspec.structs.replace(run.fds, stdin=-1)
+                self._records.keep(session, self._table)
             case PipeFds():
                 pass
             case _:
@@ -251,6 +299,7 @@ class Epochs:
         if session.run and session.run.over:
             self._close_fds(session.run)
             session.run = None
+            self._records.keep(session, self._table)
 
     def _close_fds(self, run: Run) -> None:
         if run.gate >= 0:
@@ -276,3 +325,5 @@ def _in_words(status: WaitStatus) -> str:
             return f"exited with {code}"
         case Signalled(signal=number):
             return f"killed by signal {number}"
+        case Unseen():
+            return "ended, nobody saw how,"

@@ -52,7 +52,7 @@ from supervisor.keeper.messages import (
     Unanswered,
     Welcome,
 )
-from supervisor.keeper.records import remove_record, this_process, write_record
+from supervisor.keeper.records import Records
 from supervisor.keeper.services import Service, Services, ServiceSpec
 from supervisor.keeper.starter import tell_starter
 from supervisor.keeper.table import NotPossibleError, Table
@@ -86,7 +86,8 @@ class KeeperState(msgspec.Struct):
 
     def open_fds(self) -> list[int]:
         given = [fd for service in self.services for fd in service.spec.fds.values()]
-        return [*self.table.open_fds(), *given, *([self.link.fd] if self.link.fd >= 0 else [])]
+        others = [fd for fd in (self.link.fd, *(service.pidfd for service in self.services)) if fd >= 0]
+        return [*self.table.open_fds(), *given, *others]
 
 
 def first_state(config: KeeperConfig) -> KeeperState:
@@ -115,16 +116,19 @@ class Keeper:
         self._table = state.table
         self._resumed = state
         self._exit_code: int | None = None
+        self._is_left = False
         self._reexec_under_way = False
 
         become_subreaper()
         self._loop = Loop()
         self._children = Children()
         self._bells = Bells(self._config.ring_dir)
+        self._records = Records(self._config.runtime_dir)
         self._epochs = Epochs(
             self._table,
             self._loop,
             self._children,
+            self._records,
             self._surroundings(),
             tell=self._tell,
             after_crash=self._bells.ring_readers,
@@ -137,6 +141,7 @@ class Keeper:
             tell=self._tell,
             on_channel=self._connect,
             after_crash=self._service_crashed,
+            before_start=self._keep_record,
             steady_s=self._config.steady_s,
         )
         self._link = Link(
@@ -151,20 +156,24 @@ class Keeper:
         for fd in self._resumed.open_fds():
             os.set_inheritable(fd, False)
         self._link.resume(self._resumed.link)
+        self._keep_record()
         self._services.run()
         self._epochs.resume()
         self._wakeup = Wakeup()
         self._loop.watch(self._wakeup.fd, self._awake)
         self._children.sweep()
-        write_record(self._config.runtime_dir, this_process())
         if self._resumed.rid:
             self._link.tell(Done(self._resumed.rid))
         gc.collect()
         gc.freeze()  # or the next collection in a child would copy every page it looks at
         while self._exit_code is None or not self._services.ended:
             self._loop.run_once()
-        remove_record(self._config.runtime_dir)
+        if not self._is_left:
+            self._records.forget_keeper()
         return self._exit_code
+
+    def _keep_record(self) -> None:
+        self._records.keep_keeper(self._services.identities())
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(
@@ -267,9 +276,11 @@ class Keeper:
                 run = self._table.run(request.session, request.epoch)
                 self._epochs.signal(run, request.signum, request.target)
             case CloseStdin():
-                self._epochs.close_stdin(self._table.run(request.session, request.epoch))
+                run = self._table.run(request.session, request.epoch)
+                self._epochs.close_stdin(self._table.session(request.session), run)
             case Forget():
                 self._table.forget(request.session)
+                self._records.forget(request.session)
                 self._collaborators.forget_ring(self._config.ring_dir, request.session)
             case Shutdown():
                 self._shut_down(request)
@@ -287,11 +298,12 @@ class Keeper:
         except BaseException:
             self._table.forget(request.session)
             raise
+        self._records.keep(self._table.session(request.session), self._table)
 
     def _shut_down(self, request: Shutdown) -> None:
         if not request.leave and (left := self._table.programs_left()):
             raise NotPossibleError(f"{left} programs are not over yet: stop them first, or leave them")
-        self._exit_code = request.exit_code
+        self._exit_code, self._is_left = request.exit_code, request.leave
         self._services.end([s.spec.name for s in self._services.all.values() if s.spec.decides or not request.leave])
 
     # ---- becoming newer code

@@ -44,7 +44,20 @@ class Signalled(Struct, frozen=True, tag=True):
     core: bool
 
 
-WaitStatus = Exited | Signalled
+class Unseen(Struct, frozen=True, tag=True):
+    """It ended, and nobody is left who could say how."""
+
+
+WaitStatus = Exited | Signalled | Unseen
+
+
+def wait_status(raw: int | None) -> WaitStatus:
+    """As wait(2) has it; None: unknown."""
+    if raw is None:
+        return Unseen()
+    if signal := raw & 0x7F:
+        return Signalled(signal, core=bool(raw & 0x80))
+    return Exited(raw >> 8)
 
 
 class Target(StrEnum):

@@ -16,6 +16,7 @@ from ipc.ring_dir import create_ring_dir, forget_session, remove_ring_dir
 from ipc.ring_file import create_ring
 from ipc.unix_socket import listen_stream
 from supervisor.keeper import reexec
+from supervisor.keeper.adopting import adopt
 from supervisor.keeper.backoff import STEADY_S
 from supervisor.keeper.keeper import Collaborators, Keeper, KeeperConfig, first_state, load_state
 from supervisor.keeper.log import VOICE
@@ -62,7 +63,9 @@ def run(installation: Installation) -> int:
     setproctitle(f"ringvisord: keeper [{os.path.basename(installation.runtime_dir)}]")
     create_ring_dir(installation.ring_dir)
     control = listen_stream(installation.control_socket) if installation.control_socket else None
-    code = Keeper(first_state(keeper_config(installation, control)), COLLABORATORS).run()
+    state = first_state(keeper_config(installation, control))
+    state.table = adopt(installation.runtime_dir, state.services)
+    code = Keeper(state, COLLABORATORS).run()
     remove_ring_dir(installation.ring_dir)
     return code
 

@@ -1,7 +1,8 @@
 """Processes that serve the whole fleet, router and supervisor among them: started again whenever they die.
 
 At once the first time, with backoff when they die again and again. Each is forked by the template and is the keeper's
-child from the first instant in which it does anything (see template.py).
+child from the first instant in which it does anything (see template.py). What an earlier keeper left running is ended,
+and gone, before its successor starts: two routers would write every byte twice.
 """
 
 import contextlib
@@ -14,13 +15,15 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from childproc.identity import Identity, identify
 from supervisor.keeper import packets
 from supervisor.keeper.backoff import Backoff
-from supervisor.keeper.children import Children, Death
+from supervisor.keeper.children import Children, Death, is_child
 from supervisor.keeper.log import log
 from supervisor.keeper.loop import Loop
 from supervisor.keeper.messages import Event, ServiceDied, ServiceRow, ServiceStarted, WaitStatus
 from supervisor.keeper.template import GO, MAX_BYTES, READY, ForkRequest, fork_template
+from supervisor.keeper.wards import Wards
 
 START_MAX_S = 30.0
 STOP_MAX_S = 5.0
@@ -39,6 +42,8 @@ class ServiceSpec(msgspec.Struct, frozen=True):
 class Service(msgspec.Struct):
     spec: ServiceSpec
     pid: int = 0
+    start_ticks: int = 0
+    pidfd: int = -1  # of one that another keeper started
     gate: int = -1
     started_ns: int = 0
     backoff: Backoff = Backoff()
@@ -56,15 +61,18 @@ class Services:
         tell: Callable[[Event], None],
         on_channel: Callable[[socket.socket], None],
         after_crash: Callable[[ServiceSpec], None],
+        before_start: Callable[[], None],
         steady_s: float,
     ) -> None:
         self.all = {service.spec.name: service for service in services}
         self._preload = preload
         self._loop = loop
         self._children = children
+        self._wards = Wards(loop)
         self._tell = tell
         self._on_channel = on_channel
         self._after_crash = after_crash
+        self._before_start = before_start
         self._steady_s = steady_s
         self._ending: set[str] = set()
         self._template_pid = 0
@@ -77,13 +85,31 @@ class Services:
         self._fork_template()
         for service in self.all.values():
             service.gate = -1  # a predecessor's: one that was about to start has noticed, and ends
-            if service.pid:
+            if service.pidfd >= 0:
+                self._end_stranger(service)
+            elif service.pid:
                 self._expect(service)
             else:
                 self._start(service)
 
     def rows(self) -> list[ServiceRow]:
         return [ServiceRow(service.spec.name, service.pid) for service in self.all.values()]
+
+    def identities(self) -> dict[str, Identity]:
+        """Of those that run."""
+        return {name: Identity(service.pid, service.start_ticks) for name, service in self.all.items() if service.pid}
+
+    def _end_stranger(self, service: Service) -> None:
+        """However long it takes: one that hangs in the kernel may still write when it comes back."""
+
+        def on_gone() -> None:
+            os.close(service.pidfd)
+            service.pid, service.pidfd = 0, -1
+            self._start(service)
+
+        self._wards.expect_gone(service.pidfd, on_gone)
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(service.pidfd, signal.SIGKILL)
 
     # ---- the template
 
@@ -173,7 +199,7 @@ class Services:
         except ConnectionResetError:
             message = b""
         wanted = service.spec.name not in self._ending  # else it ends without its G
-        if wanted and message[:1] == READY and _is_child(pid := int(message[1:])):
+        if wanted and message[:1] == READY and is_child(pid := int(message[1:])):  # else killed, and reaped
             self._release(service, pid, channel)
         else:
             if channel:
@@ -184,7 +210,8 @@ class Services:
         service.gate = -1
 
     def _release(self, service: Service, pid: int, channel: socket.socket | None) -> None:
-        service.pid = pid
+        service.pid, service.start_ticks = pid, identify(pid).start_ticks
+        self._before_start()
         self._expect(service)
         self._tell(ServiceStarted(service.spec.name, pid))
         if channel:
@@ -240,15 +267,6 @@ class Services:
                 os.kill(pid, signum)
         if signum == signal.SIGKILL and self._template_pid:
             os.kill(self._template_pid, signum)
-
-
-def _is_child(pid: int) -> bool:
-    """One that was killed before we knew its pid may have been reaped as a stranger."""
-    try:
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return False
-    return True
 
 
 def _kill_if_still(service: Service, pid: int) -> None:

@@ -50,6 +50,7 @@ class NotPossibleError(Exception):
 
 class Worker(Struct):
     pid: int = 0  # 0: to be forked again
+    pidfd: int = -1  # of one that another keeper forked
     started_ns: int = 0
     backoff: Backoff = Backoff()
 
@@ -63,6 +64,7 @@ class Run(Struct):
     begun_ns: int
     program: ProgramState = ProgramState.PREPARING
     pid: int = 0
+    start_ticks: int = 0  # with the pid, who it is: for a keeper that comes after this one
     pidfd: int = -1
     gate: int = -1
     fds: PtyFds | PipeFds | None = None
@@ -76,14 +78,17 @@ class Run(Struct):
         return self.program is ProgramState.GONE and self.output is not OutputState.FLOWING and not self.report
 
     def open_fds(self) -> list[int]:
-        match self.fds:
-            case PtyFds(master=master):
-                streams = [master]
-            case PipeFds(stdin=stdin, stdout=stdout, stderr=stderr):
-                streams = [stdin, stdout, stderr]
-            case None:
-                streams = []
-        return [fd for fd in (*streams, self.pidfd, self.gate) if fd >= 0]
+        return [fd for fd in (*open_streams(self.fds), self.pidfd, self.gate, self.worker.pidfd) if fd >= 0]
+
+
+def open_streams(fds: PtyFds | PipeFds | None) -> list[int]:
+    match fds:
+        case PtyFds(master=master):
+            return [master]
+        case PipeFds(stdin=stdin, stdout=stdout, stderr=stderr):
+            return [fd for fd in (stdin, stdout, stderr) if fd >= 0]
+        case None:
+            return []
 
 
 class Session(Struct):
@@ -91,6 +96,15 @@ class Session(Struct):
     ring: RingSpec
     last_epoch: int = 0
     run: Run | None = None
+
+
+class SessionRecord(Struct, frozen=True):
+    """What is written down of a session, for another keeper."""
+
+    version: int
+    boot_id: str
+    session: Session
+    report: ProgramExited | StartFailed | None
 
 
 class Table(Struct):

@@ -26,17 +26,21 @@ def test_signals_are_told_and_not_acted_on(keeper, supervisor, signum):
 
 
 def test_its_record_tells_who_it_is(keeper, supervisor):
-    """Pid, start time and boot id; gone when it ends in order."""
+    """Pid, start time and boot id, and the same of its services; gone when it ends in order."""
     path = f"{keeper.runtime_dir}/keeper.json"
     assert json.loads(read(path)) == {
-        "pid": keeper.pid,
-        "start_ticks": int(read(f"/proc/{keeper.pid}/stat").rpartition(")")[2].split()[19]),
+        **who(keeper.pid),
         "boot_id": read("/proc/sys/kernel/random/boot_id").strip(),
+        "services": {"supervisor": who(supervisor.pid)},
     }
     supervisor.ask(Shutdown, leave=False)
     supervisor.close()
     keeper.wait()
     assert not os.path.exists(path)
+
+
+def who(pid: int) -> dict[str, int]:
+    return {"pid": pid, "start_ticks": int(read(f"/proc/{pid}/stat").rpartition(")")[2].split()[19])}
 
 
 def test_the_end_of_a_fleet(shm_dir):

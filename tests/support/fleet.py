@@ -37,15 +37,35 @@ class RunningFleet:
         self._listener.bind(path)
         self._listener.listen()
         self._listener.settimeout(PATIENCE_S)
-        installation = Installation(self.ring_dir, self.runtime_dir, _STAND_IN, (path,), **installation)
+        self._installation = Installation(self.ring_dir, self.runtime_dir, _STAND_IN, (path,), **installation)
         self._stderr_path = f"{self.runtime_dir}/stderr"
-        with open(self._stderr_path, "w") as stderr:
-            command = [sys.executable, "-m", "supervisor.keeper.process", msgspec.json.encode(installation).decode()]
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=stderr)
-        self.pid = self._process.pid
         self._slots: dict[str, int] = {}
         self._epochs: dict[str, int] = {}
+        self._process = self._launch()
         self.supervisor = self._next_supervisor()
+        self.supervisor.hello()
+
+    def _launch(self) -> "subprocess.Popen[bytes]":
+        with open(self._stderr_path, "a") as stderr:
+            installation = msgspec.json.encode(self._installation).decode()
+            command = [sys.executable, "-m", "supervisor.keeper.process", installation]
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=stderr)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def kill_keeper(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def begin_next_keeper(self) -> None:
+        self._process = self._launch()
+
+    def next_keeper(self) -> None:
+        """After the last one was killed: it has found what there is."""
+        self.begin_next_keeper()
+        self.replace_supervisor()
         self.supervisor.hello()
 
     def _next_supervisor(self) -> Supervisor:
@@ -83,9 +103,13 @@ class RunningFleet:
         epoch = self._epochs[session]
         exited = self.supervisor.expect(ProgramExited, session=session, epoch=epoch)
         self.supervisor.ack(exited.seq)
-        if self.supervisor.row(session).output not in _OVER:
-            self.supervisor.expect(OutputEnded, session=session, epoch=epoch)
+        self.wait_output_ended(session)
         return exited
+
+    def wait_output_ended(self, session: str) -> None:
+        """Told already, perhaps to another supervisor, or to be told."""
+        if self.supervisor.row(session).output not in _OVER:
+            self.supervisor.expect(OutputEnded, session=session, epoch=self._epochs[session])
 
     def wait_logged(self, session: str, size: int, stream: str = "log") -> bytes:
         """Until the log has so many bytes."""

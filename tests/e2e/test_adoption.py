@@ -1,0 +1,179 @@
+"""The keeper is killed, and the next one goes on: same programs, same epochs, every byte, every exit status."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from childproc.spec import Io
+from childproc.worker import input_socket_path
+from ipc import ring_layout as at
+from ipc.frames import Kind
+from ipc.ring_file import open_ring
+from ipc.ring_memory import RingMemory
+from supervisor.keeper.messages import Exited, ProgramExited, Signal, Target, Unseen, WorkerStarted
+from tests.chaos.books import EXIT_CODE, balance, build_source
+from tests.support.changes import Changes, wait_until
+from tests.support.fleet import RunningFleet, running_fleet
+from tests.support.keeper import PATIENCE_S, program, shell
+from tests.support.worker_client import WorkerClient
+
+
+@pytest.fixture
+def fleet(shm_dir: str, tmp_path: Path) -> Iterator[RunningFleet]:
+    with running_fleet(shm_dir, str(tmp_path), steady_s=0.0) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return build_source(str(tmp_path_factory.mktemp("source")))
+
+
+def client_of(fleet: RunningFleet, session: str) -> WorkerClient:
+    """Of the worker that listens now, or of the next one."""
+    with Changes(f"{fleet.runtime_dir}/w") as changes:
+        while True:
+            try:
+                return WorkerClient(input_socket_path(fleet.runtime_dir, session))
+            except (FileNotFoundError, ConnectionRefusedError):
+                changes.wait(PATIENCE_S)
+
+
+def type_line(fleet: RunningFleet, session: str, line: bytes) -> None:
+    client = client_of(fleet, session)
+    client.hello()
+    request = client.type(line)
+    while not client.has_answers([request]):
+        client.receive()
+    client.close()
+
+
+@pytest.mark.parametrize("io", Io)
+def test_the_next_keeper_finds_everything_as_it_was(fleet: RunningFleet, io: Io) -> None:
+    """Same program, worker and epoch; input, signals, the next worker and the next epoch work as before."""
+    started = fleet.start("s", shell("trap 'exit 6' USR1; while read line; do echo got $line; done", io=io))
+    worker = fleet.worker_pid("s")
+    router = fleet.service_pid("router")
+    fleet.kill_keeper()
+    fleet.next_keeper()
+    row = fleet.supervisor.row("s")
+    assert (row.pid, row.worker_pid, row.last_epoch, row.program) == (started.pid, worker, 1, "running")
+    type_line(fleet, "s", b"one\n")
+    os.kill(worker, signal.SIGKILL)
+    assert fleet.supervisor.expect(WorkerStarted, session="s").pid != worker
+    type_line(fleet, "s", b"two\n")
+    fleet.wait_logged("s", len("got one\ngot two\n"))
+    assert b"got two" in fleet.log("s").splitlines()
+    assert fleet.service_pid("router") not in (0, router)
+    fleet.supervisor.ask(Signal, "s", 1, signal.SIGUSR1, Target.GROUP)
+    assert fleet.wait_end("s").status == Exited(6)
+    fleet.start("s", shell("exit 4", io=io))
+    assert fleet.wait_end("s").status == Exited(4)
+
+
+def test_keepers_die_under_load_and_the_books_balance(fleet: RunningFleet, source: str, tmp_path: Path) -> None:
+    """Programs that write as fast as they can never notice; each byte is in the log once; the status is known."""
+    for session, io in (("t", Io.PTY), ("p", Io.PIPE)):
+        fleet.start(session, program(source, "write", f"{tmp_path}/{session}.ledger", io=io))
+    before = sorted((row.pid, row.worker_pid) for row in fleet.supervisor.table().sessions)
+    for _ in range(6):
+        fleet.kill_keeper()
+        fleet.next_keeper()
+    assert sorted((row.pid, row.worker_pid) for row in fleet.supervisor.table().sessions) == before
+    for session in ("t", "p"):
+        fleet.supervisor.ask(Signal, session, 1, signal.SIGTERM)
+        assert fleet.wait_end(session).status == Exited(EXIT_CODE)
+        ledger = tmp_path / f"{session}.ledger"
+        fleet.wait_logged(session, int(ledger.read_text()) * 64)
+        books = balance(source, str(ledger), fleet.log_dir, session)
+        assert books.holds, str(books)
+
+
+@pytest.mark.parametrize("io", Io)
+def test_a_stopped_workers_fds_are_taken(fleet: RunningFleet, io: Io) -> None:
+    """It accepts a connection and never answers. The next worker goes on with what was taken from it."""
+    fleet.start("s", shell("while read line; do echo got $line; done", io=io))
+    client_of(fleet, "s").close()
+    worker = fleet.worker_pid("s")
+    os.kill(worker, signal.SIGSTOP)
+    fleet.kill_keeper()
+    fleet.next_keeper()
+    assert "does not answer: its fds were taken" in fleet.stderr()
+    assert fleet.worker_pid("s") == worker
+    os.kill(worker, signal.SIGKILL)
+    fleet.supervisor.expect(WorkerStarted, session="s")
+    type_line(fleet, "s", b"on\n")
+    fleet.wait_logged("s", len("got on\n"))
+    assert b"got on" in fleet.log("s").splitlines()
+
+
+def test_what_ends_while_no_keeper_is_there_is_known(fleet: RunningFleet) -> None:
+    """Its worker drains it, and leaves word of how it ended before it goes."""
+    for code in (0, 3, 77):
+        fleet.start(f"s{code}", shell(f"echo begun; read line; echo last words; exit {code}"))
+        fleet.wait_logged(f"s{code}", len("begun\r\n"))
+    fleet.kill_keeper()
+    for code in (0, 3, 77):
+        type_line(fleet, f"s{code}", b"go\n")
+        left = f"{fleet.runtime_dir}/w/s{code}.left"
+        wait_until(f"{fleet.runtime_dir}/w", lambda left=left: os.path.exists(left))
+    fleet.next_keeper()
+    for code in (0, 3, 77):
+        assert fleet.wait_end(f"s{code}").status == Exited(code)
+        assert fleet.log(f"s{code}") == b"begun\r\ngo\r\nlast words\r\n"
+
+
+def test_an_end_is_told_until_it_is_acknowledged_by_the_next_keeper_too(fleet: RunningFleet) -> None:
+    """Once the first keeper has reaped it, its record is all that knows."""
+    fleet.start("s", shell("exit 9"))
+    exited = fleet.supervisor.expect(ProgramExited, session="s")
+    fleet.kill_keeper()
+    fleet.next_keeper()
+    assert fleet.wait_end("s") == exited
+    fleet.kill_keeper()
+    fleet.next_keeper()
+    assert fleet.supervisor.row("s").program == "none"
+    fleet.start("s", shell("exit 1"))
+    assert fleet.wait_end("s").status == Exited(1)
+
+
+def test_keeper_and_worker_killed_together_end_the_terminal_and_lose_no_byte(fleet: RunningFleet) -> None:
+    """The program gets SIGHUP as from any terminal that goes away; what its ring held is delivered."""
+    fleet.start("s", shell("trap 'exit 5' HUP; seq 1 2000; while :; do sleep 0.01; done"))
+    os.kill(fleet.service_pid("router"), signal.SIGSTOP)
+    expected = b"".join(b"%d\r\n" % number for number in range(1, 2001))
+    ring = open_ring(fleet.ring_dir, "s", writable=False)
+    while written_bytes(ring) < len(expected):
+        pass
+    worker = fleet.worker_pid("s")
+    fleet.kill_keeper()
+    os.kill(worker, signal.SIGKILL)
+    fleet.next_keeper()
+    assert fleet.wait_end("s").status in (Exited(5), Unseen())
+    assert fleet.wait_logged("s", len(expected)) == expected
+    fleet.start("s", shell("exit 2"))
+    assert fleet.wait_end("s").status == Exited(2)
+
+
+def written_bytes(ring: RingMemory) -> int:
+    frames = ring.q[at.W_COMMIT]
+    last = ring.descriptor(frames - 1) if frames > ring.base_frame else None
+    return last.offset + last.length if last and last.kind == Kind.OUT else 0
+
+
+def test_a_hung_up_program_that_goes_on_is_followed_to_its_end(fleet: RunningFleet) -> None:
+    """Its output has ended; its exit is reported all the same."""
+    started = fleet.start("s", shell("trap '' HUP; while sleep 0.01; do :; done", io=Io.PIPE))
+    worker = fleet.worker_pid("s")
+    fleet.kill_keeper()
+    os.kill(worker, signal.SIGKILL)
+    fleet.next_keeper()
+    fleet.wait_output_ended("s")
+    assert fleet.supervisor.row("s").pid == started.pid
+    fleet.supervisor.ask(Signal, "s", 1, signal.SIGKILL)
+    exited = fleet.supervisor.expect(ProgramExited, session="s")
+    fleet.supervisor.ack(exited.seq)
+    assert fleet.supervisor.row("s").program == "none"
