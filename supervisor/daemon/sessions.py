@@ -30,7 +30,7 @@ from supervisor.keeper.loop import Loop
 from supervisor.lifecycle import effects as effect
 from supervisor.lifecycle import events as event
 from supervisor.lifecycle.errors import ImpossibleEventError
-from supervisor.lifecycle.reasons import Exited, ExitReason, Signalled, SpawnFailed
+from supervisor.lifecycle.reasons import Exited, ExitReason, Signalled, SpawnFailed, Unknown
 from supervisor.lifecycle.registry import Registry
 from supervisor.lifecycle.session import Session
 
@@ -266,6 +266,8 @@ def exit_reason(status: keeper.WaitStatus) -> ExitReason:
             return Exited(code)
         case keeper.Signalled(signal=number, core=core):
             return Signalled(_signal_name(number), core)
+        case keeper.Unseen():
+            return Unknown()
         case _:
             assert_never(status)
 
