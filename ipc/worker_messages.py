@@ -8,6 +8,8 @@ interrupted, of which nobody knows.
 
 Clients that type for a person Claim the session first: one of them is the writer, and Lease says who, whenever that
 changes. What the others send is refused. Clients that never claim are not held back.
+
+A keeper that came after the one that forked the worker asks it to Lend copies of its fds.
 """
 
 from enum import StrEnum
@@ -58,6 +60,10 @@ class Claim(msgspec.Struct, frozen=True, tag="claim"):
     steal: bool = False
 
 
+class Lend(msgspec.Struct, frozen=True, tag="lend"):
+    """I am a keeper that did not fork you: what do you hold?"""
+
+
 class Greeting(msgspec.Struct, frozen=True, tag="greeting"):
     session: str
     epoch: int
@@ -91,12 +97,19 @@ class Lease(msgspec.Struct, frozen=True, tag="lease"):
     held: bool
 
 
+class Lent(msgspec.Struct, frozen=True, tag="lent"):
+    """With fds: the program's pidfd, then these."""
+
+    epoch: int
+    streams: tuple[str, ...]  # master; or stdin, if it is open, stdout, stderr
+
+
 class Goodbye(msgspec.Struct, frozen=True, tag="goodbye"):
     reason: str
 
 
-ToWorker = Hello | Input | CloseInput | Resize | Claim
-FromWorker = Greeting | Written | Refused | Discarded | Lease | Goodbye
+ToWorker = Hello | Input | CloseInput | Resize | Claim | Lend
+FromWorker = Greeting | Written | Refused | Discarded | Lease | Lent | Goodbye
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
