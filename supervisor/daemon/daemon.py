@@ -182,6 +182,8 @@ class Daemon:
     def _place_and_start(self, name: str, rows: Mapping[str, keeper.SessionRow]) -> None:
         if name not in rows:
             self._sessions.place(name)
+            if self._registry.sessions[name].run is not None:
+                self._sessions.feed(name, event.Adopted(0))  # a keeper of this boot that found nothing of it
         session = self._registry.sessions[name]
         if session.desired is Desired.UP and session.state is SessionState.STOPPED:
             try:
