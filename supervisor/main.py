@@ -15,8 +15,9 @@ from ipc.ring_dir import sweep_ring_dir
 from supervisor.daemonize import daemonize
 from supervisor.errand import Errand, RunDemo, RunFleet, decode
 from supervisor.fleet_lock import FleetTakenError, lock_fleet
-from supervisor.fleet_place import FleetPlace, forget_applied_fleet, make_directories, write_place
+from supervisor.fleet_place import FleetPlace, forget_applied_fleet, make_directories, read_place, write_place
 from supervisor.keeper.process import Installation, run
+from supervisor.keeper.records import Records
 from supervisor.keeper.wakeup import FORWARDED
 
 SUPERVISOR = "supervisor.daemon.service:run"
@@ -47,7 +48,7 @@ def _run_fleet(place: FleetPlace, let_go: Callable[[], None]) -> int:
     try:
         make_directories(place)
         lock = lock_fleet(place.runtime_dir)
-        _sweep(place)
+        place = _place_in_force(place)
         os.set_inheritable(lock, True)  # a keeper that becomes newer code keeps it; programs get fds 0 to 2 only
         write_place(place)
         let_go()
@@ -67,15 +68,19 @@ def _run_fleet(place: FleetPlace, let_go: Callable[[], None]) -> int:
         return _FAILED
 
 
-def _sweep(place: FleetPlace) -> None:
-    """What the last ringvisord on this directory left behind."""
+def _place_in_force(place: FleetPlace) -> FleetPlace:
+    """Of a fleet that its last ringvisord did not end: where it lives, whatever the file says by now. Else swept."""
+    records = Records(place.runtime_dir)
+    if records.sessions():
+        return read_place(place.runtime_dir) or place
     if living := sweep_ring_dir(place.ring_dir):
         raise FleetTakenError(
-            f"the last ringvisord on {place.runtime_dir} was killed, and {len(living)} sessions run on without it "
-            f"({', '.join(living[:5])}{' …' if len(living) > 5 else ''}): taking them over is not there yet, "
-            "end their programs first"
+            f"{len(living)} sessions run on with rings in {place.ring_dir} ({', '.join(living[:5])}"
+            f"{' …' if len(living) > 5 else ''}), and {place.runtime_dir} has no record of them: end them first"
         )
+    records.clear()
     forget_applied_fleet(place)
+    return place
 
 
 def _ask_command_line() -> Errand:

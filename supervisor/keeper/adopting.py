@@ -16,6 +16,7 @@ from childproc.exit_status import is_dead
 from childproc.identity import Identity, open_pidfd
 from childproc.job import LastWord
 from childproc.worker_record import WorkerRecord, read_record, read_word
+from ipc.ring_file import ring_path
 from supervisor.keeper import borrowing
 from supervisor.keeper.adoption import Found, adopted
 from supervisor.keeper.forking import ever_execed
@@ -32,7 +33,7 @@ class _Trace(Struct, frozen=True):
     pidfd: int
 
 
-def adopt(runtime_dir: str, services: Sequence[Service]) -> Table:
+def adopt(ring_dir: str, runtime_dir: str, services: Sequence[Service]) -> Table:
     """Empty where nothing is to be adopted. `services` learn whom they are to replace."""
     records = Records(runtime_dir)
     left = records.services()
@@ -47,7 +48,10 @@ def adopt(runtime_dir: str, services: Sequence[Service]) -> Table:
         for name, run in runs.items()
         if run
     }
-    table = adopted(sessions, found, time.monotonic_ns())
+    for name in [name for name in runs if not _is_left(ring_dir, name, found.get(name))]:
+        records.forget(name)
+        del runs[name]
+    table = adopted([record for record in sessions if record.session.name in runs], found, time.monotonic_ns())
     for fd in {fd for one in found.values() for fd in one.open_fds()}.difference(table.open_fds()):
         os.close(fd)
     if sessions:
@@ -96,6 +100,11 @@ def _look(run: Run, worker: _Trace | None, lent: borrowing.Borrowed | None, word
         fds=lent.fds if lent else None,
         word=word,
     )
+
+
+def _is_left(ring_dir: str, session: str, found: Found | None) -> bool:
+    """A container that starts again has the same boot, and a new tmpfs."""
+    return os.path.exists(ring_path(ring_dir, session)) or (found is not None and bool(found.open_fds()))
 
 
 def _in_words(table: Table) -> str:

@@ -64,7 +64,7 @@ def run(installation: Installation) -> int:
     create_ring_dir(installation.ring_dir)
     control = listen_stream(installation.control_socket) if installation.control_socket else None
     state = first_state(keeper_config(installation, control))
-    state.table = adopt(installation.runtime_dir, state.services)
+    state.table = adopt(installation.ring_dir, installation.runtime_dir, state.services)
     code = Keeper(state, COLLABORATORS).run()
     remove_ring_dir(installation.ring_dir)
     return code
