@@ -5,7 +5,7 @@ HOME USER LOGNAME SHELL of its user        env, secrets read from their files
 login_env: PATH HOME LANG                  (TERM of its terminal comes before env_file)
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from config.accounts import Account
@@ -13,25 +13,26 @@ from config.connections import PipeIo
 from config.env_file import read_env_file
 from config.env_value import SecretFile
 from config.errors import ConfigErrors, Problem
-from config.login_shell import LoginShellError, LoginShells
+from config.login_shell import LoginShellError
 from config.model import SessionSpec
 from config.secrets import SecretError, read_secret
 
 OURS: Final = ("NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "FDSTORE")  # beginnings of what systemd tells us alone
 
 
+Login = Callable[[Account], dict[str, str]]  # what the user's login shell said; LoginShellError where it said nothing
+
+
 def inherited(own: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in own.items() if not name.startswith(OURS)}
 
 
-def session_environment(
-    spec: SessionSpec, own: Mapping[str, str], account: Account, shells: LoginShells
-) -> dict[str, str]:
+def session_environment(spec: SessionSpec, own: Mapping[str, str], account: Account, login: Login) -> dict[str, str]:
     """Raises ConfigErrors with all that cannot be read."""
     problems: list[Problem] = []
     environment = inherited(own) | _identity(account)
     if spec.login_env:
-        environment |= _login(account, shells, problems)
+        environment |= _login(account, login, problems)
     if not isinstance(spec.io, PipeIo) and spec.io.tty is not None:
         environment["TERM"] = spec.io.tty.term
     for path in spec.env_file:
@@ -47,9 +48,9 @@ def _identity(account: Account) -> dict[str, str]:
     return {"HOME": account.home, "USER": account.name, "LOGNAME": account.name, "SHELL": account.shell}
 
 
-def _login(account: Account, shells: LoginShells, problems: list[Problem]) -> dict[str, str]:
+def _login(account: Account, login: Login, problems: list[Problem]) -> dict[str, str]:
     try:
-        return shells.environment(account)
+        return login(account)
     except LoginShellError as failure:
         problems.append(Problem(account.shell, 0, "login_env", str(failure)))
         return {}

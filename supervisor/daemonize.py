@@ -69,8 +69,8 @@ def _wait(notified: socket.socket, life_line: int, log_path: str) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     deadline_s = time.monotonic() + START_MAX_S
     while (left_s := deadline_s - time.monotonic()) > 0:
-        ready, _, _ = select.select([notified, life_line], [], [], left_s)
-        if notified in ready and b"READY=1" in notified.recv(_NOTIFY_BYTES).split(b"\n"):
+        ready, _, _ = select.select([notified.fileno(), life_line], [], [], left_s)
+        if notified.fileno() in ready and b"READY=1" in notified.recv(_NOTIFY_BYTES).split(b"\n"):
             sys.exit(0)
         if life_line in ready:
             code = os.read(life_line, 1)

@@ -249,6 +249,7 @@ class Daemon:
         self._file.apply(new)
         self._fleet = new
         self._cap_rings()
+        self._sessions.logins.forget()
         updating.apply(self._sessions, new, plan, self._report)
         return plan
 

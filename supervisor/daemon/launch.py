@@ -11,9 +11,8 @@ from typing import Protocol, assert_never
 from childproc.spec import Io, ProgramSpec
 from config.accounts import Account, NoAccountError, find_account
 from config.connections import PipeIo, PtyIo, SshIo
-from config.environment import session_environment
+from config.environment import Login, session_environment
 from config.errors import ConfigErrors
-from config.login_shell import LoginShells
 from config.model import Compression, FleetSettings, Limits, LogSpec, RingFull, SessionSpec, bytes_of
 from ipc.log_directory import SessionUser
 from ipc.log_retention import LogPolicy, Retention
@@ -42,11 +41,11 @@ class _Accounts(Protocol):
 
 
 def program_spec(
-    spec: SessionSpec, epoch: int, own_env: Mapping[str, str], shells: LoginShells, accounts: _Accounts = find_account
+    spec: SessionSpec, epoch: int, own_env: Mapping[str, str], login: Login, accounts: _Accounts = find_account
 ) -> ProgramSpec:
     try:
         account = accounts(spec.user)
-        environment = session_environment(spec, own_env, account, shells)
+        environment = session_environment(spec, own_env, account, login)
     except (NoAccountError, ConfigErrors) as problem:
         raise CannotLaunchError(str(problem)) from problem
     environment |= {SESSION_VARIABLE: spec.name, EPOCH_VARIABLE: str(epoch)}

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import assert_never
 
-from config.login_shell import LoginShells
+from config.accounts import NoAccountError, find_account
 from config.model import SessionSpec
 from ipc.ring_dir import sink_path
 from ipc.router_messages import Drop, Serve
@@ -22,6 +22,7 @@ from supervisor.daemon.journal_file import JournalFile
 from supervisor.daemon.keeper_link import KeeperLink
 from supervisor.daemon.killing import Killing
 from supervisor.daemon.launch import CannotLaunchError, orphan_linger_s, program_spec, ring_spec, sink_spec
+from supervisor.daemon.logins import Logins
 from supervisor.daemon.placement import Placement, free_slot
 from supervisor.daemon.router_link import RouterLink
 from supervisor.daemon.waiters import Waiters
@@ -33,6 +34,7 @@ from supervisor.lifecycle.errors import ImpossibleEventError
 from supervisor.lifecycle.reasons import Exited, ExitReason, Signalled, SpawnFailed, Unknown
 from supervisor.lifecycle.registry import Registry
 from supervisor.lifecycle.session import Session
+from supervisor.lifecycle.states import SessionState
 
 Answered = Callable[[keeper.Done | keeper.Refused], None]
 
@@ -64,7 +66,8 @@ class Sessions:
         self._ring_dir = ring_dir
         self._own_env = own_env
         self._report = report
-        self._shells = LoginShells()
+        self.logins = Logins(loop)
+        self._before_login: dict[str, int] = {}  # sessions that wait for what a login shell says, and their epochs
         self._answered: dict[int, Answered] = {}
         self._timer_s: float | None = None
 
@@ -125,8 +128,10 @@ class Sessions:
         if placement.broken:
             self._cannot_start(name, epoch, "", placement.broken)
             return
+        if spec.login_env and self._waits_for_login(spec, epoch):
+            return
         try:
-            program = program_spec(spec, epoch, self._own_env, self._shells)
+            program = program_spec(spec, epoch, self._own_env, self.logins.environment)
         except CannotLaunchError as error:
             self._cannot_start(name, epoch, "", str(error))
             return
@@ -135,6 +140,27 @@ class Sessions:
         self._link.send(
             keeper.Start(rid, name, epoch, program, orphan_linger_s=orphan_linger_s(spec), stall_max_s=stall_max_s)
         )
+
+    def _waits_for_login(self, spec: SessionSpec, epoch: int) -> bool:
+        try:
+            account = find_account(spec.user)
+        except NoAccountError:
+            return False  # which is what its start will fail with
+        if self.logins.knows(account):
+            return False
+        self._before_login[spec.name] = epoch
+        self.logins.ask(account, lambda: self._start_after_login(spec.name, epoch))
+        return True
+
+    def _start_after_login(self, name: str, epoch: int) -> None:
+        if self._before_login.get(name) == epoch:
+            del self._before_login[name]
+            self._start(name, epoch)
+
+    def _stop_before_login(self, name: str) -> None:
+        """Nothing was started yet that could end."""
+        if epoch := self._before_login.pop(name, 0):
+            self._cannot_start(name, epoch, "", "stopped before its login shell had answered")
 
     def _start_answered(self, name: str, epoch: int, answer: keeper.Done | keeper.Refused) -> None:
         if isinstance(answer, keeper.Refused):
@@ -167,6 +193,8 @@ class Sessions:
         self._killing.at(at_s, name, epoch, leader)
 
     def _announce(self, name: str, news: effect.Announce) -> None:
+        if news.state is SessionState.STOPPING:
+            self._stop_before_login(name)
         placement = self.placements[name]
         if news.exit is not None and news.state is not news.was:
             placement.ended_wall_ns = time.time_ns()
@@ -174,6 +202,7 @@ class Sessions:
         self._events.add(name, "state" if news.was is not news.state else "note", news.state.value, detail)
 
     def _forget(self, name: str) -> None:
+        self._before_login.pop(name, None)
         self._router.tell(Drop(self._router.next_id(), name))
         self._link.send(keeper.Forget(self._ask(_no_matter), name))
         self.placements.pop(name, None)

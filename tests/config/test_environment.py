@@ -11,10 +11,11 @@ from config import ConfigErrors
 from config.accounts import Account, NoAccountError, find_account
 from config.dotenv import DotenvError, parse_dotenv
 from config.environment import session_environment
-from config.login_shell import LoginShellError, LoginShells, ask_login_shell
+from config.login_shell import Asking, LoginShellError
 from config.secrets import SecretError, read_secret
 from tests.config.support import errors_of, load_text
 
+PATIENCE_S = 20.0
 ShellMaker = Callable[[str], Account]
 
 
@@ -29,6 +30,17 @@ def account_with(tmp_path: Path) -> ShellMaker:
         return Account("ann", os.getuid(), os.getgid(), (os.getgid(),), str(tmp_path), str(shell))
 
     return make
+
+
+def ask_login_shell(account: Account) -> dict[str, str]:
+    asking = Asking(account)
+    try:
+        while select.select([asking], [], [], PATIENCE_S)[0]:
+            if (said := asking.take()) is not None:
+                return said
+    finally:
+        asking.end()
+    raise TimeoutError
 
 
 RUN_SCRIPT = 'while [ "$1" != -c ]; do shift; done; eval "$2"'
@@ -161,7 +173,7 @@ def test_order_of_the_environment(tmp_path: Path, account_with: ShellMaker) -> N
     files = {"1.env": "A=one\nB=one\nC=one\nTERM=file\n", "2.env": "B=two\n", "s": "secret\n"}
     spec = load_text(tmp_path, text, files).fleet.sessions["a"]
     own = {"A": "own", "KEPT": "own", "PATH": "/own", "NOTIFY_SOCKET": "x", "WATCHDOG_USEC": "1", "LISTEN_FDS": "3"}
-    assert session_environment(spec, own, account, LoginShells()) == {
+    assert session_environment(spec, own, account, ask_login_shell) == {
         "A": "one",
         "B": "two",
         "C": "env",
@@ -184,7 +196,7 @@ def test_what_cannot_be_read_at_a_start(tmp_path: Path, account_with: ShellMaker
     (tmp_path / ".env").unlink()
     (tmp_path / "s").unlink()
     with pytest.raises(ConfigErrors) as caught:
-        session_environment(spec, {}, account_with("exit 1"), LoginShells())
+        session_environment(spec, {}, account_with("exit 1"), ask_login_shell)
     assert [problem.key for problem in caught.value.problems] == ["login_env", "env_file", "env.S"]
 
 
@@ -196,37 +208,33 @@ def test_real_login_shells(tmp_path: Path, shell: str) -> None:
     profile = 'echo hello; read answer; sleep 1000 & echo $! > ~/job; PATH="$HOME/.local/bin:$PATH"\n'
     (tmp_path / ".profile").write_text(profile)
     account = Account("ann", os.getuid(), os.getgid(), (), str(tmp_path), shell)
-    found = ask_login_shell(account, 20.0)
+    found = ask_login_shell(account)
     assert found["PATH"].startswith(f"{tmp_path}/.local/bin:")
     assert found["HOME"] == str(tmp_path)
     wait_until_gone(int((tmp_path / "job").read_text()))
 
 
-def test_login_shell_that_hangs(account_with: ShellMaker) -> None:
-    """It is killed with all it started, and not asked again."""
-    account = account_with("sleep 1000 & echo x; wait")
-    shells = LoginShells(timeout_s=0.2)
-    with pytest.raises(LoginShellError, match=r"did not tell its environment within 0\.2 s"):
-        shells.environment(account)
-    os.unlink(account.shell)
-    with pytest.raises(LoginShellError, match="did not tell its environment"):
-        shells.environment(account)
-    shells.forget()
-    with pytest.raises(LoginShellError, match="cannot run"):
-        shells.environment(account)
+def test_a_login_shell_that_is_given_up(account_with: ShellMaker) -> None:
+    """It is killed with all it started."""
+    account = account_with("sleep 1000 & echo $! > $HOME/job; echo x; wait")
+    asking = Asking(account)
+    select.select([asking], [], [], PATIENCE_S)
+    assert asking.take() is None
+    asking.end()
+    wait_until_gone(int(Path(account.home, "job").read_text()))
 
 
 @pytest.mark.parametrize("script", ["exit 0", "exec /bin/false", "yes", "kill -9 $$", "exec >&-"])
 def test_login_shells_that_say_nothing_useful(account_with: ShellMaker, script: str) -> None:
     """No login shell at all (nologin), endless output, a crash: an error, within the time."""
     with pytest.raises(LoginShellError):
-        ask_login_shell(account_with(script), 20.0)
+        ask_login_shell(account_with(script))
 
 
 def test_login_shell_with_a_background_job(account_with: ShellMaker) -> None:
     """A job of the profile that keeps the pipe open delays nothing, and does not stay."""
     account = account_with(f"sleep 1000 & echo $! > {{}}; {RUN_SCRIPT}".replace("{}", "$HOME/job"))
-    assert ask_login_shell(account, 20.0)["HOME"] == account.home
+    assert ask_login_shell(account)["HOME"] == account.home
     wait_until_gone(int(Path(account.home, "job").read_text()))
 
 

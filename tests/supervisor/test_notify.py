@@ -30,7 +30,7 @@ class Systemd:
     def heard(self) -> dict[str, str]:
         data, ancillary, _, _ = self._socket.recvmsg(4096, 64)
         self.senders.add(int.from_bytes(ancillary[0][2][:4], "little"))
-        return dict(line.split("=", 1) for line in data.decode().splitlines())  # type: ignore[misc] # pairs they are
+        return dict(line.split("=", 1) for line in data.decode().splitlines())
 
     def until(self, name: str, value: str) -> dict[str, str]:
         while (words := self.heard()).get(name) != value:

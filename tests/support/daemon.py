@@ -28,8 +28,10 @@ PATIENCE_S = 20.0
 
 
 class RunningDaemon:
-    def __init__(self, directory: Path, name: str, sessions: str) -> None:
+    def __init__(self, directory: Path, name: str, sessions: str, wrapper: tuple[str, ...] = ()) -> None:
+        """wrapper: a command that starts it, and becomes it, such as unshare."""
         self.directory = directory
+        self._wrapper = wrapper
         self.runtime_dir = f"{directory}/run"
         self.file = directory / "ringvisor.toml"
         self.head = f'[fleet]\nname = "{name}"\nruntime_dir = "run"\nstate_dir = "state"\nlog_dir = "logs"\n'
@@ -46,7 +48,7 @@ class RunningDaemon:
 
     def launch(self) -> "subprocess.Popen[bytes]":
         with self._out.open("ab") as out:
-            command = [sys.executable, "-m", "supervisor.main", "-c", str(self.file)]
+            command = [*self._wrapper, sys.executable, "-m", "supervisor.main", "-c", str(self.file)]
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
 
     def output(self) -> str:
@@ -101,8 +103,10 @@ class RunningDaemon:
 
 
 @contextlib.contextmanager
-def running_daemon(directory: Path, name: str, sessions: str) -> Iterator[RunningDaemon]:
-    daemon = RunningDaemon(directory, name, sessions)
+def running_daemon(
+    directory: Path, name: str, sessions: str, *, wrapper: tuple[str, ...] = ()
+) -> Iterator[RunningDaemon]:
+    daemon = RunningDaemon(directory, name, sessions, wrapper)
     try:
         yield daemon
     except BaseException:
