@@ -19,6 +19,8 @@ _IDENT = "[A-Za-z_][A-Za-z0-9_]*"
 _BRACES = rf"\{{\{{(?P<literal_name>{_NAMES})\}}\}}|\{{(?P<name>{_NAMES})\}}"
 _DOLLARS = rf"\$(?P<literal>\$\{{{_IDENT}(?:{_DEFAULT})?\}})|\$\{{(?P<ident>{_IDENT})(?P<default>{_DEFAULT})?\}}"
 _OUTSIDE_DOLLARS = re.compile(rf"(?<!\$)(?:{_BRACES})")
+_REPLACED = re.compile(rf"\$\{{(?P<ident>{_IDENT})(?:{_DEFAULT})?\}}|\{{(?:{_NAMES})\}}")
+_NAME_OUTSIDE_DOLLARS = re.compile(rf"(?<!\$)\{{(?:{_NAMES})\}}")
 _BOTH = re.compile(f"{_BRACES}|{_DOLLARS}")
 
 
@@ -34,6 +36,16 @@ def expand(text: str, names: Mapping[str, str], env: Mapping[str, str]) -> str:
         return _name(match, names)
 
     return _BOTH.sub(replacement, text) if "{" in text else text
+
+
+def escaped(text: str) -> str:
+    """What `expand` turns into this very text."""
+    return _REPLACED.sub(lambda match: f"${match[0]}" if match["ident"] else f"{{{match[0]}}}", text)
+
+
+def escaped_names(text: str) -> str:
+    """What `expand_names` turns into this very text."""
+    return _NAME_OUTSIDE_DOLLARS.sub(lambda match: f"{{{match[0]}}}", text)
 
 
 def expand_names(text: str, names: Mapping[str, str]) -> str:

@@ -71,8 +71,17 @@ def applied_fleet_path(runtime_dir: str) -> str:
     return f"{runtime_dir}/fleet.applied"
 
 
+def passing_sessions_dir(runtime_dir: str) -> str:
+    """Sessions from the command line that are not kept, as files of the fleet."""
+    return f"{runtime_dir}/run"
+
+
 def forget_applied_fleet(place: FleetPlace) -> None:
-    """ringvisord begins with what the file says."""
+    """ringvisord begins with what the file says, and with the sessions that are kept."""
+    passing = passing_sessions_dir(place.runtime_dir)
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(passing):
+            os.unlink(f"{passing}/{name}")
     with contextlib.suppress(FileNotFoundError):
         os.unlink(applied_fleet_path(place.runtime_dir))
 

@@ -17,7 +17,7 @@ _PATIENCE_S = 1.0
 
 def attach(place: Place, wishes: Wishes) -> None:
     """Until the user leaves. Raises Refusal, also where something else ended it."""
-    _conclude(place.session, visit(place, wishes))
+    conclude(place.session, visit(place, wishes))
 
 
 def visit(place: Place, wishes: Wishes) -> Farewell:
@@ -60,7 +60,7 @@ def _words(session: str, farewell: Farewell) -> str:
             return f"left {session}: {farewell.detail or farewell.why}"
 
 
-def _conclude(session: str, farewell: Farewell) -> None:
+def conclude(session: str, farewell: Farewell) -> None:
     match farewell.why:
         case Why.DETACHED | Why.ENDED:
             return

@@ -41,6 +41,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "Act": {
         **_family("act", start="Start sessions.", stop="Stop sessions.", restart="Stop them, then start them."),
+        **_family("run", run="A program from the command line as a session of the fleet."),
         **_family("signalling", signal="Send a signal: signal SIG NAME…"),
         **_family("attach_commands", attach="Your terminal on a session's; C-\\ leaves it."),
         **_family("attach_commands", send="Type into a session.", expect="Wait until a session wrote something."),
@@ -66,7 +67,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
 }
 COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
-NOT_THERE_YET = frozenset({"run", "stream", "ask", "upgrade"})
+NOT_THERE_YET = frozenset({"stream", "ask", "upgrade"})
 
 
 def find_command(name: str) -> click.Command:

@@ -113,6 +113,23 @@ class Scale(_Request, frozen=True):
     wait: bool = True
 
 
+class RunProgram(_Request, frozen=True):
+    """A session from the command line. One Outcome, with its name: it runs, or could not be started."""
+
+    command: Annotated[list[str], Meta(min_length=1, max_length=10_000)]
+    cwd: str
+    env: dict[str, str] = {}
+    name: Annotated[str, Meta(pattern="^[A-Za-z0-9_.-]{0,64}$")] = ""  # "": from the command
+    pipe: bool = False
+    keep: bool = False  # part of the fleet until it is removed; else gone once it has ended
+
+
+class AwaitEnd(_Request, frozen=True):
+    """Ended, once the epoch under way has; or the last one, where none is."""
+
+    session: str
+
+
 class FollowEvents(_Request, frozen=True):
     """The last ones first, then each as it happens if `follow`."""
 
@@ -130,7 +147,7 @@ class Shutdown(_Request, frozen=True):
 
 Request = (
     Hello | Act | SendSignal | GetStatus | Reread | Update | Avail | AddGroup | RemoveGroup | LogOrder | Inspect
-    | Explain | Scale | FollowEvents | Reload | Shutdown
+    | Explain | Scale | RunProgram | AwaitEnd | FollowEvents | Reload | Shutdown
 )  # fmt: skip
 
 
@@ -241,6 +258,12 @@ class Facts(_Message, frozen=True):
     facts: dict[str, Any]
 
 
+class Ended(_Message, frozen=True):
+    id: Id
+    session: str
+    exit: dict[str, Any] | None
+
+
 class Happened(_Message, frozen=True):
     id: Id
     time: str
@@ -258,7 +281,8 @@ class Missed(_Message, frozen=True):
 
 
 Answer = (
-    Welcome | Goodbye | Failed | Done | Outcome | StatusReport | PlanReport | AvailReport | Facts | Happened | Missed
+    Welcome | Goodbye | Failed | Done | Outcome | StatusReport | PlanReport | AvailReport | Facts | Ended | Happened
+    | Missed
 )  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()

@@ -14,6 +14,7 @@ from ipc.router_messages import LogOrder as RouterLogOrder
 from supervisor.control import messages as control
 from supervisor.control.server import Client
 from supervisor.daemon import updating
+from supervisor.daemon.adhoc import AdHoc
 from supervisor.daemon.events import EventLog
 from supervisor.daemon.fleet_file import FleetFile
 from supervisor.daemon.placement import shown_name
@@ -54,6 +55,7 @@ class Commands:
         gauges: RingGauges,
         file: FleetFile,
         router: RouterLink,
+        adhoc: AdHoc,
     ) -> None:
         self._fleet = fleet
         self._sessions = sessions
@@ -61,6 +63,7 @@ class Commands:
         self._gauges = gauges
         self._file = file
         self._router = router
+        self._adhoc = adhoc
         self._regrouping = Regrouping(fleet, sessions, file)
 
     def serve(self, client: Client, request: control.Request) -> None:
@@ -106,6 +109,10 @@ class Commands:
                 client.tell(control.Facts(request.id, self._explain(name)))
             case control.Scale(table=table, instances=instances):
                 self._regrouping.scale(client, request.id, table, instances, wait=request.wait)
+            case control.RunProgram():
+                self._adhoc.run(client, request)
+            case control.AwaitEnd():
+                self._adhoc.await_end(client, request)
             case control.FollowEvents():
                 self._follow(client, request)
             case control.Reload():

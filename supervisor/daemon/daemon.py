@@ -21,6 +21,7 @@ from ipc.router_messages import LogOrder
 from supervisor.control import messages as control
 from supervisor.control.server import ControlServer
 from supervisor.daemon import updating
+from supervisor.daemon.adhoc import AdHoc
 from supervisor.daemon.commands import Commands
 from supervisor.daemon.events import EventLog, Occurrence
 from supervisor.daemon.fleet_file import FleetFile
@@ -29,6 +30,7 @@ from supervisor.daemon.keeper_link import KeeperLink
 from supervisor.daemon.killing import Killing
 from supervisor.daemon.launch import rings_max_bytes
 from supervisor.daemon.notify import Notify
+from supervisor.daemon.past_epochs import past_epoch
 from supervisor.daemon.placement import Placement
 from supervisor.daemon.ring_gauge import RingGauges
 from supervisor.daemon.router_link import RouterLink
@@ -88,7 +90,7 @@ class Daemon:
         self._notify = Notify(own_env, self._loop, lambda words: self._link.send(keeper.Tell(words)), self._in_words)
         self._router = RouterLink(place.runtime_dir, self._loop, report)
         killing = Killing(self._loop, lambda: self._keeper_pid, self._own_pids)
-        self._registry = Registry()
+        self._registry = Registry(past_epoch)
         self._sessions = Sessions(
             registry=self._registry,
             journal=self._journal,
@@ -102,7 +104,10 @@ class Daemon:
             report=report,
         )
         self._strays = Strays(self._link, report)
-        self._commands = Commands(self, self._sessions, self._events, self._gauges, self._file, self._router)
+        self._adhoc = AdHoc(self, self._sessions, self._file, self._loop)
+        self._commands = Commands(
+            self, self._sessions, self._events, self._gauges, self._file, self._router, self._adhoc
+        )
         self._listener = listener
         self._server: ControlServer | None = None
 
@@ -154,6 +159,7 @@ class Daemon:
                 self._strays.take(row)
         for name in self._registry.start_order(self._fleet.sessions):
             self._place_and_start(name, rows)
+        self._adhoc.go_on()
         self._server = ControlServer(
             self._listener,
             self._loop,
@@ -166,7 +172,10 @@ class Daemon:
     def _restore(self, name: str, row: keeper.SessionRow | None, recovered: Recovered) -> None:
         spec = self._fleet.sessions[name]
         session = recovered.sessions.get(name) or Session(
-            name, rules_of(spec), desired=Desired.UP if spec.autostart else Desired.DOWN
+            name,
+            rules_of(spec),
+            desired=Desired.UP if spec.autostart else Desired.DOWN,
+            epoch=self._registry.past_epoch(spec),
         )
         if recovered.boot_id != self._boot_id:
             session = reborn(session)

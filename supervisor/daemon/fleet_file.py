@@ -9,6 +9,7 @@ import os
 import msgspec
 
 from config import ConfigErrors, Fleet, load
+from supervisor.daemon.adhoc_files import AdHocFiles
 from supervisor.fleet_place import applied_fleet_path
 
 _SCALE = "scale.json"
@@ -19,27 +20,33 @@ class FleetFile:
         self._config = config
         self._applied = applied_fleet_path(runtime_dir)
         self._scale_path = f"{state_dir}/{_SCALE}"
+        self.adhoc = AdHocFiles(state_dir, runtime_dir)
         self.scale = self._read_scale()
 
     def in_force(self) -> Fleet:
         """Raises ConfigErrors where nothing was applied yet and the file is wrong."""
         try:
             with open(self._applied, "rb") as file:
-                return msgspec.msgpack.decode(file.read(), type=Fleet)
+                fleet = msgspec.msgpack.decode(file.read(), type=Fleet)
+            self.adhoc.settle(fleet.sessions)
         except (OSError, msgspec.MsgspecError):
             fleet = self.read()
             self.apply(fleet)
-            return fleet
+        return fleet
 
-    def read(self) -> Fleet:
-        """As the file stands now. Raises ConfigErrors with everything that is wrong."""
+    def read(self, *drafts: str) -> Fleet:
+        """As the file stands now, with the sessions from the command line. Raises ConfigErrors with all that is wrong.
+
+        `drafts` are files of sessions that are about to come.
+        """
+        also = [*self.adhoc.paths(), *drafts]
         try:
-            return load(self._config, scale=self.scale).fleet
+            return load(self._config, scale=self.scale, also=also).fleet
         except ConfigErrors:
             if not self.scale:
                 raise
             # A table that was scaled may be gone from the file.
-            return load(self._config).fleet
+            return load(self._config, also=also).fleet
 
     def apply(self, fleet: Fleet) -> None:
         _write(self._applied, msgspec.msgpack.encode(fleet))
@@ -47,7 +54,7 @@ class FleetFile:
     def scaled(self, table: str, instances: int) -> Fleet:
         """The file with so many instances of this table. Remembered once it has proved to be a fleet."""
         scale = {**self.scale, table: instances}
-        fleet = load(self._config, scale=scale).fleet
+        fleet = load(self._config, scale=scale, also=self.adhoc.paths()).fleet
         self.scale = scale
         _write(self._scale_path, msgspec.json.encode(scale))
         return fleet

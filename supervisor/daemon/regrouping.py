@@ -57,7 +57,9 @@ class Regrouping:
         states = [self._sessions.registry.sessions[name].state for name in members]
         if any(state not in _AT_REST for state in states):
             raise NotDoneError(f"process/group still running: {group}", "still_running")
+        self._file.adhoc.withdraw(members)
         self.replace(client, request, updating.without_group(old, group), wait=False)
+        self._file.adhoc.drop(members)
 
     def scale(self, client: Client, request: int, table: str, instances: int, *, wait: bool) -> None:
         old = self._applied.fleet

@@ -41,6 +41,18 @@ def fate(awaited: Awaited, session: Session) -> Fate | None:
             return Fate(_why_not(session), ok=False)
 
 
+def spawned(session: Session) -> Fate | None:
+    """A program runs, or has run, or could not be started."""
+    if isinstance(session.exit, SpawnFailed) and not session.pid:
+        return Fate(_why_not(session), ok=False)
+    return Fate("started", ok=True) if session.pid or session.state in _AT_REST else None
+
+
+def is_at_rest(session: Session) -> Fate | None:
+    is_over = session.state in _AT_REST and session.run is None and not session.start_when_ended
+    return Fate("ended", ok=True) if is_over else None
+
+
 def _why_not(session: Session) -> str:
     if isinstance(session.exit, SpawnFailed):
         return {"ENOENT": "no such file", "EACCES": "file is not executable"}.get(session.exit.errno, "spawn error")
@@ -49,10 +61,15 @@ def _why_not(session: Session) -> str:
 
 @dataclass(slots=True)
 class Waiter:
-    awaited: Awaited
+    awaited: Awaited | Callable[[Session], Fate | None]
     tell: Callable[[str, Fate], None]  # session, fate
     left: set[str]
     done: Callable[[], None]
+
+
+def _fate(waiter: Waiter, session: Session) -> Fate | None:
+    awaited = waiter.awaited
+    return fate(awaited, session) if isinstance(awaited, Awaited) else awaited(session)
 
 
 class Waiters:
@@ -68,7 +85,7 @@ class Waiters:
     def note(self, name: str, session: Session | None) -> None:
         """Something has changed. None: the session is gone."""
         for waiter in [waiter for waiter in self._waiters if name in waiter.left]:
-            known = Fate("stopped", ok=True) if session is None else fate(waiter.awaited, session)
+            known = Fate("stopped", ok=True) if session is None else _fate(waiter, session)
             if known is not None:
                 waiter.left.discard(name)
                 waiter.tell(name, known)

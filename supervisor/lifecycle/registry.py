@@ -3,7 +3,7 @@
 No session knows of another here: a command on one never waits for another's.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from config.diff import Plan, SessionChange
 from config.model import Fleet, SessionSpec
@@ -24,7 +24,11 @@ _LEFT_ALONE = (SessionState.STOPPED, SessionState.EXITED)
 
 
 class Registry:
-    def __init__(self) -> None:
+    """`past_epoch` tells of a session that is new how many epochs its log has seen: it goes on counting from there."""
+
+    def __init__(self, past_epoch: Callable[[SessionSpec], int] = lambda _spec: 0) -> None:
+        self._past_epoch = past_epoch
+        self._left_at: dict[str, int] = {}  # epochs of those that went: their last one may not be in the log yet
         self._sessions: dict[str, Session] = {}
         self._specs: dict[str, SessionSpec] = {}
         self._deadlines = Deadlines()
@@ -77,7 +81,7 @@ class Registry:
         if name in self._sessions:  # removed a moment ago, and not gone yet
             yield name, SpecChanged(rules_of(spec))
         else:
-            self._put(Session(name, rules_of(spec)))
+            self._put(Session(name, rules_of(spec), epoch=self.past_epoch(spec)))
         if spec.autostart:
             yield name, StartRequested(AUTOSTART)
 
@@ -90,7 +94,11 @@ class Registry:
         self._sessions[session.name] = session
         self._deadlines.set(session.name, session.deadline.at_s if session.deadline else None)
 
+    def past_epoch(self, spec: SessionSpec) -> int:
+        return max(self._left_at.get(spec.name, 0), self._past_epoch(spec))
+
     def _drop(self, name: str) -> None:
+        self._left_at[name] = self._sessions[name].epoch
         del self._sessions[name], self._specs[name]
         self._deadlines.set(name, None)
 

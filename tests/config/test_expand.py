@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.expand import expand, expand_names
+from config.expand import escaped, escaped_names, expand, expand_names
 
 NAMES = {"name": "web-1", "n": "1", "group": "web", "fleet": "agents", "here": "/etc"}
 ENV = {"A": "alpha", "EMPTY": "", "INJECTED": "{name} ${A}", "name": "variable"}
@@ -69,3 +69,12 @@ def test_values_are_not_looked_at_again(value: str, around: str) -> None:
     literal = around.replace("{", "").replace("$", "").replace("}", "")
     if value:
         assert expand(literal + "${V}", {}, {"V": value}) == literal + value
+
+
+_FORMS = st.sampled_from(["{", "}", "$", "{name}", "{{n}}", "${A}", "$${A}", ":-", "A", "name", "${B:-{name}}", "x"])
+
+
+@given(st.lists(_FORMS, max_size=8).map("".join))
+def test_what_is_escaped_comes_out_as_it_was(text: str) -> None:
+    assert expand(escaped(text), NAMES, ENV) == text
+    assert expand_names(escaped_names(text), NAMES) == text
