@@ -68,6 +68,23 @@ def read_record(runtime_dir: str, session: str) -> WorkerRecord | None:
     return None
 
 
+def living(runtime_dir: str) -> list[str]:
+    """Sessions whose workers are there, whether or not a keeper is."""
+    try:
+        names = sorted(os.listdir(f"{runtime_dir}/w"))
+    except OSError:
+        return []
+    records = [read_record(runtime_dir, name.removesuffix(".worker")) for name in names if name.endswith(".worker")]
+    return [record.job.session for record in records if record and _is_there(record.process)]
+
+
+def _is_there(process: Identity) -> bool:
+    try:
+        return identify(process.pid) == process
+    except ProcessLookupError:
+        return False
+
+
 def read_word(runtime_dir: str, session: str) -> LastWord | None:
     with contextlib.suppress(OSError, msgspec.MsgspecError), open(_path(runtime_dir, session, "left"), "rb") as file:
         return msgspec.msgpack.decode(file.read(), type=LastWord)

@@ -6,6 +6,7 @@ from enum import StrEnum
 import click
 from msgspec import Struct
 
+from childproc.worker_record import living
 from supervisor.cli.arguments import json_option
 from supervisor.cli.exits import Exit, Refusal
 from supervisor.cli.ink import Ink, stdout_ink
@@ -18,7 +19,8 @@ from supervisor.control.client import NobodyAnswersError, NotPermittedError, con
 class FleetState(StrEnum):
     RUNNING = "running"
     NOT_PERMITTED = "not permitted"
-    ENDED = "no ringvisord"  # in order, or killed: what it ran may run on
+    HEADLESS = "headless"  # its ringvisord was killed, or has left, and its sessions run on
+    ENDED = "no ringvisord"
 
 
 class FleetRow(Struct, frozen=True):
@@ -28,9 +30,15 @@ class FleetRow(Struct, frozen=True):
     release: str
     runtime_dir: str
     config: str
+    run_on: list[str] = []  # sessions of a headless fleet
 
 
-_COLOURS = {FleetState.RUNNING: "green", FleetState.NOT_PERMITTED: "yellow", FleetState.ENDED: "dim"}
+_COLOURS = {
+    FleetState.RUNNING: "green",
+    FleetState.NOT_PERMITTED: "yellow",
+    FleetState.HEADLESS: "red",
+    FleetState.ENDED: "dim",
+}
 
 
 @click.command("fleets", help="Fleets of this machine, in the usual places and of the fleet file here, if any.")
@@ -49,21 +57,29 @@ def fleets_command(operator: Operator, *, as_json: bool) -> Exit:
 
 def look_at(place: FleetPlace) -> FleetRow:
     state, pid, release = FleetState.ENDED, 0, ""
+    left: list[str] = []
     try:
         with connect(place.socket) as client:
             state, pid, release = FleetState.RUNNING, client.welcome.keeper_pid, client.welcome.release
     except NotPermittedError:
         state = FleetState.NOT_PERMITTED
     except NobodyAnswersError:
-        pass
-    return FleetRow(place.name, state, pid, release, place.runtime_dir, place.record.config)
+        if left := living(place.runtime_dir):
+            state = FleetState.HEADLESS
+    return FleetRow(place.name, state, pid, release, place.runtime_dir, place.record.config, left)
 
 
 def fleet_lines(rows: list[FleetRow], ink: Ink) -> Iterator[str]:
     width = max(20, *(len(row.name) + 2 for row in rows))
     for row in rows:
         state = ink(f"{row.state:<15}", _COLOURS[row.state])
-        yield f"{row.name:<{width}}{state}{f'pid {row.pid}' if row.pid else '-':<14}{row.config or row.runtime_dir}"
+        yield f"{row.name:<{width}}{state}{_who(row):<14}{row.config or row.runtime_dir}"
+
+
+def _who(row: FleetRow) -> str:
+    if row.run_on:
+        return f"{len(row.run_on)} run on  "
+    return f"pid {row.pid}" if row.pid else "-"
 
 
 def _places(operator: Operator) -> list[FleetPlace]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
+from childproc.worker_record import living
 from supervisor.cli.exit_words import exit_words
 from supervisor.cli.exits import Exit, Refusal
 from supervisor.cli.places import FleetPlace, Wanted, find_place
@@ -39,7 +40,14 @@ class Operator:
         return find_place(self.wanted)
 
     def connect(self) -> ControlClient:
-        return connect(self.fleet.socket)
+        try:
+            return connect(self.fleet.socket)
+        except NotPermittedError:
+            raise
+        except NobodyAnswersError as error:
+            if left := living(self.fleet.runtime_dir):
+                raise NobodyAnswersError(f"{error}: {run_on(left)}; start ringvisord again") from error
+            raise
 
     def ask(self, request: Request, kind: type[_A]) -> _A:
         """For what changes nothing and has one answer."""
@@ -102,6 +110,12 @@ class Operator:
         for key in ("spec", "io", "tty", "resize"):
             facts = facts.get(key) if isinstance(facts, dict) else None
         return facts if isinstance(facts, str) else None
+
+
+def run_on(sessions: Sequence[str]) -> str:
+    """Of a fleet whose ringvisord is gone."""
+    some = f"{len(sessions)} sessions run" if len(sessions) > 1 else "1 session runs"
+    return f"no ringvisord, but {some} on without it ({', '.join(sessions[:5])}{' …' if len(sessions) > 5 else ''})"
 
 
 class SessionPlace(NamedTuple):
