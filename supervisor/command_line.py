@@ -88,6 +88,30 @@ def init(file: str) -> None:
 
 
 @ringvisord.command()
+@click.argument("journal", type=click.Path(exists=True))
+@click.option("--json", "as_json", is_flag=True, help="The decisions as JSON.")
+def replay(journal: str, *, as_json: bool) -> None:
+    """Take the decisions of a journal again: event, states, effects, deadline; 1 where one comes out differently.
+
+    JOURNAL is <state_dir>/journal, or the directory: then its older part comes first.
+    """
+    from supervisor import journal_report as report  # noqa: PLC0415 - only this command needs it
+
+    try:
+        found = report.replay_file(journal)
+    except (report.NoJournalError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    if as_json:
+        click.echo(json.dumps(report.as_document(found), indent=2))
+    else:
+        for line in report.as_lines(found):
+            click.echo(line)
+    if found.damages:
+        click.echo(f"{journal} is damaged: {found.damages} pieces left out", err=True)
+    sys.exit(1 if found.differing else 0)
+
+
+@ringvisord.command()
 @click.option("--seconds", type=click.FloatRange(0, 86_400), help="How long; else until q, without a terminal 12.")
 @click.pass_obj
 def demo(call: Call, seconds: float | None) -> None:
