@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ipc.archivist import Archivist
 from ipc.board import serving_word
 from ipc.board_watch import BoardWatch
+from ipc.log_kernel import ListedOnce
 from ipc.log_sink import Moment
 from ipc.router_messages import LogStatus, SetAside
 from ipc.session_log import Progress, SessionLog, leave
@@ -38,6 +39,7 @@ class LaneSessions:
         self._bell = bell
         self._archivist = archivist
         self._report = report
+        self._kernel = ListedOnce()  # while sessions are taken up, and nothing else is done
         self._serving = serving_word(bell)
         self._specs: dict[int, SinkSpec] = {}
         self._sessions: dict[int, SessionLog] = {}
@@ -92,6 +94,7 @@ class LaneSessions:
         """Its ring goes away: write what stands in it, as far as the log takes it."""
         session = self._sessions.get(slot)
         if session is not None:
+            self._kernel.forget()
             newest = session.newest
             while session.cursor < newest and self._serve_one(slot, moment()):
                 pass
@@ -99,6 +102,7 @@ class LaneSessions:
 
     def for_sessions(self, slots: frozenset[int] | None, act: Callable[[SessionLog, Moment], bool]) -> list[str]:
         """All of them where `slots` is None. Returns what went wrong."""
+        self._kernel.forget()
         wrong = []
         for slot, spec in self._specs.items():
             if spec.log is None or (slots is not None and slot not in slots):
@@ -122,6 +126,7 @@ class LaneSessions:
 
     def round(self, now: Moment) -> bool:
         """Did any session get on?"""
+        self._kernel.forget()
         progress = False
         for slot in self.watch.dirty():
             progress |= self._serve_one(slot, now)
@@ -188,7 +193,7 @@ class LaneSessions:
         if spec.log is None:
             leave(self._ring_dir, spec.session)
             return
-        session = SessionLog(self._ring_dir, spec, spec.log, self._bell, moment())
+        session = SessionLog(self._ring_dir, spec, spec.log, self._bell, moment(), self._kernel)
         self._sessions[spec.slot] = session
         self.watch.watch(spec.slot)
         self._look_after(spec.slot, session, moment())

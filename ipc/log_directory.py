@@ -20,6 +20,7 @@ from ipc.log_kernel import KERNEL, Kernel
 
 _PACKED = ".zst"
 _INDEX = ".idx"
+_PART = re.compile(r"(\d{6,})(\.zst|\.idx)?")  # behind the log's name
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _OPEN_FILE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK  # the last two for what is no regular file
 
@@ -81,10 +82,10 @@ def open_regular(kernel: Kernel, directory_fd: int, name: str, flags: int, mode:
 
 def list_parts(directory_fd: int, log: str, kernel: Kernel = KERNEL) -> list[PartFiles]:
     """The rotated parts, oldest first."""
-    pattern = re.compile(re.escape(log) + r"\.(\d{6,})(\.zst|\.idx)?")
+    prefix = log + "."
     found: dict[int, dict[str, str]] = {}
-    for entry in kernel.listdir(directory_fd):
-        if match := pattern.fullmatch(entry):
+    for entry in kernel.names(directory_fd, prefix):
+        if match := _PART.fullmatch(entry, len(prefix)):
             found.setdefault(int(match[1]), {})[match[2] or ""] = entry
     return [
         PartFiles(number, names.get(""), names.get(_PACKED), names.get(_INDEX))

@@ -8,6 +8,7 @@ from ipc.archivist import Job
 from ipc.errors import RingCorrupt
 from ipc.frames import Kind
 from ipc.log_failure import Failure
+from ipc.log_kernel import KERNEL, Kernel
 from ipc.log_sink import LogSink, Moment
 from ipc.ring_attach import attach_reader
 from ipc.ring_layout import W_COMMIT, W_NEXT_GENERATION, ReaderSlot
@@ -22,12 +23,14 @@ class Progress(Enum):
 
 
 class SessionLog:
-    def __init__(self, ring_dir: str, spec: SinkSpec, log: LogSpec, bell: int, now: Moment) -> None:
+    def __init__(
+        self, ring_dir: str, spec: SinkSpec, log: LogSpec, bell: int, now: Moment, kernel: Kernel = KERNEL
+    ) -> None:
         self.spec = spec
         self.log = log
         self._reader: RingReader = attach_reader(ring_dir, spec.session, ReaderSlot.LOG, bell=bell, gating=log.required)
         self._sinks = {
-            int(kind): LogSink.open(log.directory, name, log.policy, now, user=log.user)
+            int(kind): LogSink.open(log.directory, name, log.policy, now, user=log.user, kernel=kernel)
             for kind, name in zip((Kind.OUT, Kind.ERR), log.names, strict=False)
         }
         self._rotations = 0

@@ -34,8 +34,8 @@ class CrashingKernel(Kernel):
         self._dies_at = dies_at
         self._torn = torn
         self._fds: set[int] = set()
-        for name in ("flock", "fstat", "ftruncate", "listdir", "lseek", "pread", "rename", "stat", "write", "writev"):
-            setattr(self, name, self._dying(name, getattr(Kernel, name)))
+        for name in ("flock", "fstat", "ftruncate", "lseek", "names", "pread", "rename", "stat", "write", "writev"):
+            setattr(self, name, self._dying(name, getattr(Kernel(), name)))
         self.open = self._open  # type: ignore[method-assign]
         self.close = self._close  # type: ignore[method-assign]
 
