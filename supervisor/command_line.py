@@ -12,9 +12,13 @@ import msgspec
 from config import ConfigErrors, load
 from config.errors import Problem
 from supervisor.errand import Errand, RunDemo, RunFleet, encode
+from supervisor.fleet_needs import needs_of
 from supervisor.fleet_place import place_of
+from supervisor.limits import Finding, Level, limit_findings
+from supervisor.limits_here import limits_here
 from supervisor.namesake import namesake_warning
 
+FAILED = 1
 USAGE = 2
 
 
@@ -133,7 +137,19 @@ def _plan_to_run(call: Call, log_format: str | None, *, as_daemon: bool) -> None
         if warning is not None:
             click.echo(f"warning: {warning}", err=True)
     place = place_of(loaded.fleet, loaded.fleet.config, log_format or loaded.fleet.log_format)
-    call.send_on(RunFleet(place, as_daemon))
+    needs = needs_of(loaded.fleet)
+    _print_limits(limit_findings(limits_here(loaded.fleet.ring_dir, place.ring_dir), needs))
+    call.send_on(RunFleet(place, as_daemon, needs.nofile))
+
+
+def _print_limits(findings: list[Finding]) -> None:
+    """Ends this process where the fleet as a whole cannot run."""
+    lacking = [finding for finding in findings if finding.level is not Level.OK]
+    for finding in lacking:
+        kind = "error" if finding.level is Level.FAIL else "warning"
+        click.echo(f"{kind}: {finding.check}: {finding.found}; {finding.advice}", err=True)
+    if any(finding.level is Level.FAIL for finding in lacking):
+        sys.exit(FAILED)
 
 
 def _print_problems(problems: tuple[Problem, ...], *, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from supervisor.fleet_place import FleetPlace
 class RunFleet(msgspec.Struct, frozen=True, tag=True):
     place: FleetPlace
     as_daemon: bool = False
+    nofile: int = 0  # open files that the fleet needs
 
 
 class RunDemo(msgspec.Struct, frozen=True, tag=True):

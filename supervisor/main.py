@@ -28,8 +28,8 @@ _ERRAND_MAX_BYTES = 1 << 16
 def ringvisord() -> NoReturn:
     signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)  # until the keeper hears them: as PID 1 they would be lost
     match _ask_command_line():
-        case RunFleet(place, as_daemon):
-            _become_ringvisord(place, as_daemon=as_daemon)
+        case RunFleet() as errand:
+            _become_ringvisord(errand)
         case RunDemo(seconds):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
             from supervisor.demo.run import run_demo  # noqa: PLC0415 - this process becomes no keeper
@@ -37,14 +37,15 @@ def ringvisord() -> NoReturn:
             sys.exit(run_demo(seconds))
 
 
-def _become_ringvisord(place: FleetPlace, *, as_daemon: bool) -> NoReturn:
-    if not as_daemon:
-        sys.exit(_run_fleet(place, lambda: None))
-    caller = daemonize(place.main_log.path)
-    caller.end(_run_fleet(place, caller.let_go))
+def _become_ringvisord(errand: RunFleet) -> NoReturn:
+    if not errand.as_daemon:
+        sys.exit(_run_fleet(errand, lambda: None))
+    caller = daemonize(errand.place.main_log.path)
+    caller.end(_run_fleet(errand, caller.let_go))
 
 
-def _run_fleet(place: FleetPlace, let_go: Callable[[], None]) -> int:
+def _run_fleet(errand: RunFleet, let_go: Callable[[], None]) -> int:
+    place = errand.place
     try:
         make_directories(place)
         lock = lock_fleet(place.runtime_dir)
@@ -60,6 +61,7 @@ def _run_fleet(place: FleetPlace, let_go: Callable[[], None]) -> int:
                 (place.runtime_dir,),
                 control_socket=place.control_socket,
                 log=place.main_log,
+                nofile=errand.nofile,
             )
         )
     except (OSError, IpcError, FleetTakenError) as error:

@@ -1,9 +1,10 @@
 """What a machine lacks, and which number to change. Pure: facts in, findings out."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from enum import StrEnum
 
 from msgspec import Struct
+
+from supervisor.limits import Finding, Level, SharedMemory
 
 _MB = 2**20
 _LEAST_PYTHON = (3, 11)
@@ -15,26 +16,6 @@ _GOOD_SHM_FREE_BYTES = 256 * _MB
 _GOOD_INOTIFY_INSTANCES = 128
 _LEAST_KERNEL = (5, 3)  # pidfd_open
 _GOOD_KERNEL = (6, 15)  # PIDFD_GET_INFO
-
-
-class Level(StrEnum):
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "FAIL"
-
-
-class Finding(Struct, frozen=True):
-    check: str
-    level: Level
-    found: str
-    advice: str = ""
-
-
-class SharedMemory(Struct, frozen=True):
-    path: str
-    filesystem: str
-    size_bytes: int
-    free_bytes: int
 
 
 class Machine(Struct, frozen=True):

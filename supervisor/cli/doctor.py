@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 import click
 
 from supervisor.cli.arguments import json_option
-from supervisor.cli.diagnosis import Finding, Level, findings
+from supervisor.cli.diagnosis import findings
 from supervisor.cli.exits import Exit, Refusal
 from supervisor.cli.ink import Ink, stdout_ink
 from supervisor.cli.machine_facts import this_machine
 from supervisor.cli.operating import Operator, pass_operator
 from supervisor.cli.output import complain, write_json, write_lines
+from supervisor.limits import Finding, Level
 
 _COLOURS = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
 _DEFAULT_RING_DIR = "/dev/shm"  # noqa: S108 - it is looked at, not written to

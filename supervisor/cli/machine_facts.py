@@ -6,8 +6,9 @@ import resource
 import sys
 from importlib import import_module, metadata
 
-from supervisor.cli.diagnosis import Machine, SharedMemory
+from supervisor.cli.diagnosis import Machine
 from supervisor.cli.places import is_listening, usual_places
+from supervisor.limits_here import shared_memory, sysctl
 
 _PACKAGES = ("click", "msgspec", "numpy", "psutil", "ptyprocess", "setproctitle", "structlog", "zstandard")
 _OURS = ("supervisor", "childproc", "ipc", "config")
@@ -20,45 +21,16 @@ def this_machine(ring_dir: str) -> Machine:
         python=sys.version_info[:3],
         nofile_soft=soft,
         nofile_hard=hard if hard != resource.RLIM_INFINITY else 1 << 30,
-        pty_max=_sysctl("kernel/pty/max"),
-        pty_used=_sysctl("kernel/pty/nr"),
-        shared_memory=_shared_memory(ring_dir),
+        pty_max=sysctl("kernel/pty/max"),
+        pty_used=sysctl("kernel/pty/nr"),
+        shared_memory=shared_memory(ring_dir),
         membarrier_error=_membarrier_error(),
-        inotify_instances=_sysctl("fs/inotify/max_user_instances"),
+        inotify_instances=sysctl("fs/inotify/max_user_instances"),
         packages={name: _version(name) for name in _PACKAGES},
         roots={name: _root(name) for name in _OURS},
         foreign_supervisor=_version("supervisor"),
         stale_runtime_dirs=[place.runtime_dir for place in usual_places() if not is_listening(place.socket)],
     )
-
-
-def _sysctl(name: str) -> int:
-    try:
-        with open(f"/proc/sys/{name}") as file:
-            return int(file.read())
-    except (OSError, ValueError):
-        return 0
-
-
-def _shared_memory(path: str) -> SharedMemory:
-    try:
-        found = os.statvfs(path)
-    except OSError:
-        return SharedMemory(path, "missing", 0, 0)
-    return SharedMemory(
-        path, _filesystem(os.path.realpath(path)), found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
-    )
-
-
-def _filesystem(path: str) -> str:
-    """Of the mount point that is nearest above; of several mounted over each other the last is the one in sight."""
-    best, kind = "", "unknown"
-    with open("/proc/self/mounts") as mounts:
-        for line in mounts:
-            _, point, found, *_ = line.split()
-            if f"{path}/".startswith(f"{point.rstrip('/')}/") and len(point) >= len(best):
-                best, kind = point, found
-    return kind
 
 
 def _membarrier_error() -> str:

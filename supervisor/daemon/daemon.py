@@ -28,7 +28,6 @@ from supervisor.daemon.fleet_file import FleetFile
 from supervisor.daemon.journal_file import JournalFile
 from supervisor.daemon.keeper_link import KeeperLink
 from supervisor.daemon.killing import Killing
-from supervisor.daemon.launch import rings_max_bytes
 from supervisor.daemon.notify import Notify
 from supervisor.daemon.past_epochs import past_epoch
 from supervisor.daemon.placement import Placement
@@ -37,6 +36,7 @@ from supervisor.daemon.router_link import RouterLink
 from supervisor.daemon.sessions import Sessions
 from supervisor.daemon.status import iso
 from supervisor.daemon.strays import Strays
+from supervisor.fleet_needs import rings_max_bytes
 from supervisor.fleet_place import FleetPlace
 from supervisor.keeper import messages as keeper
 from supervisor.keeper.loop import Loop

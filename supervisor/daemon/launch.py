@@ -13,7 +13,7 @@ from config.accounts import Account, NoAccountError, find_account
 from config.connections import PipeIo, PtyIo, SshIo
 from config.environment import Login, session_environment
 from config.errors import ConfigErrors
-from config.model import Compression, FleetSettings, Limits, LogSpec, RingFull, SessionSpec, bytes_of
+from config.model import Compression, Limits, LogSpec, RingFull, SessionSpec
 from ipc.log_directory import SessionUser
 from ipc.log_retention import LogPolicy, Retention
 from ipc.ring_layout import Policy
@@ -88,10 +88,6 @@ def _rlimits(limits: Limits) -> dict[int, tuple[int, int]]:
 
 def orphan_linger_s(spec: SessionSpec) -> float:
     return 0.5 if spec.orphans == "kill" else _KEEP_ORPHANS_S
-
-
-def rings_max_bytes(fleet: FleetSettings) -> int:
-    return bytes_of(fleet.ring_memory, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
 def ring_spec(spec: SessionSpec, slot: int) -> RingSpec:

@@ -4,7 +4,9 @@
 same with `--dry FD` or `--resume FD` behind it.
 """
 
+import contextlib
 import os
+import resource
 import socket
 import sys
 
@@ -37,6 +39,7 @@ class Installation(msgspec.Struct, frozen=True):
     steady_s: float = STEADY_S
     control_socket: str = ""  # where clients connect; they queue while a supervisor restarts
     log: MainLog = MainLog()
+    nofile: int = 0  # open files that the fleet needs; programs keep the limits that ringvisord was started with
 
 
 def keeper_config(installation: Installation, control: socket.socket | None) -> KeeperConfig:
@@ -64,10 +67,19 @@ def run(installation: Installation) -> int:
     create_ring_dir(installation.ring_dir)
     control = listen_stream(installation.control_socket) if installation.control_socket else None
     state = first_state(keeper_config(installation, control))
+    _raise_nofile(installation.nofile)
     state.table = adopt(installation.ring_dir, installation.runtime_dir, state.services)
     code = Keeper(state, COLLABORATORS).run()
     remove_ring_dir(installation.ring_dir)
     return code
+
+
+def _raise_nofile(needed: int) -> None:
+    """Beyond the hard limit where we may; who must not has said so, and what lacks the sessions will say."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (needed, needed))
 
 
 def main(argv: list[str]) -> int:

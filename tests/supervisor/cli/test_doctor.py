@@ -5,10 +5,11 @@ import json
 import pytest
 from msgspec.structs import replace
 
-from supervisor.cli.diagnosis import Level, Machine, SharedMemory, findings, kernel_version
+from supervisor.cli.diagnosis import Machine, findings, kernel_version
 from supervisor.cli.doctor import finding_lines
 from supervisor.cli.exits import Exit
 from supervisor.cli.ink import PLAIN
+from supervisor.limits import Level, SharedMemory
 from tests.supervisor.cli.conftest import Ringctl
 
 GB = 2**30
