@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol, assert_never
 
 import msgspec
@@ -125,6 +125,8 @@ class Commands:
     # --- acting ---
 
     def _act(self, client: Client, request: control.Act) -> None:
+        if self._fleet.is_ending() and request.verb is not control.Verb.STOP:
+            raise NotDoneError(_ENDING, "already_shutting_down")
         names = self._select(client, request.id, request.selectors)
         match request.verb:
             case control.Verb.START:
@@ -205,21 +207,24 @@ class Commands:
     # --- reading ---
 
     def _status(self, request: control.GetStatus) -> control.StatusReport:
-        registry, now_ns, now_s = self._sessions.registry, time.time_ns(), time.monotonic()
-        selection = registry.select(request.selectors)
-        names = selection.names if request.selectors else sorted(registry.sessions, key=_by_group(registry.specs))
+        registry, now_s = self._sessions.registry, time.monotonic()
+        unknown: list[str] = []
+        if request.selectors:
+            selection = registry.select(request.selectors)
+            names: Iterable[str] = selection.names
+            unknown += [missing.selector for missing in selection.not_found]
+        else:
+            names = sorted(registry.sessions, key=_by_group(registry.specs))
         rows = [
             session_status(
                 registry.specs[name],
                 registry.sessions[name],
                 self._sessions.placements[name],
                 self._gauges.read(name),
-                now_ns,
                 now_s,
             )
             for name in names
         ]
-        unknown = [missing.selector for missing in selection.not_found]
         return control.StatusReport(request.id, self._fleet.fleet_status(), rows, unknown)
 
     def _reread(self, request: control.Reread) -> control.PlanReport:

@@ -5,6 +5,7 @@ the fleet file's sessions are placed and, where they are wanted, started. Crash 
 finds the keeper's table, the journal and the fleet as it was applied, and goes on.
 """
 
+import contextlib
 import os
 import signal
 import socket
@@ -30,12 +31,12 @@ from supervisor.daemon.keeper_link import KeeperLink
 from supervisor.daemon.killing import Killing
 from supervisor.daemon.notify import Notify
 from supervisor.daemon.past_epochs import past_epoch
-from supervisor.daemon.placement import Placement
 from supervisor.daemon.ring_gauge import RingGauges
 from supervisor.daemon.router_link import RouterLink
 from supervisor.daemon.sessions import Sessions
 from supervisor.daemon.status import iso
 from supervisor.daemon.strays import Strays
+from supervisor.daemon.waiters import Awaited, Fate, Waiter
 from supervisor.fleet_needs import rings_max_bytes
 from supervisor.fleet_place import FleetPlace
 from supervisor.keeper import messages as keeper
@@ -79,7 +80,7 @@ class Daemon:
         self._services: dict[str, int] = {}
         self._ending = False
         self._exit_code = 0
-        self._wanted: dict[str, Desired] = {}  # as it was before the end began
+        self._wanted: dict[str, Desired] | None = None  # as it was before the end began
         self._loop = Loop()
         self._file = FleetFile(place.config, place.runtime_dir, place.state_dir)
         self._fleet = self._file.in_force()
@@ -103,7 +104,7 @@ class Daemon:
             own_env=own_env,
             report=report,
         )
-        self._strays = Strays(self._link, report)
+        self._strays = Strays(self._link, self._sessions.slots, report)
         self._adhoc = AdHoc(self, self._sessions, self._file, self._loop)
         self._commands = Commands(
             self, self._sessions, self._events, self._gauges, self._file, self._router, self._adhoc
@@ -140,9 +141,10 @@ class Daemon:
             case keeper.Goodbye(reason=reason):
                 self._report(f"the keeper hangs up: {reason}")
             case _:
-                if not self._strays.heard(news):
+                if self._strays.heard(news):
+                    self._end_if_over()
+                else:
                     self._sessions.heard(news)
-                self._end_if_over()
 
     def _begin(self, table: keeper.TableReport) -> None:
         self._services = {row.name: row.pid for row in table.services if row.pid}
@@ -151,7 +153,7 @@ class Daemon:
         rows = {row.session: row for row in table.sessions}
         for name in self._fleet.sessions:
             self._restore(name, rows.get(name), recovered)
-        self._journal.begin(self._registry.sessions.values())
+        self._journal.go_on(recovered, self._registry.sessions.values())
         for name, row in rows.items():
             if name in self._registry.sessions:
                 self._adopt(name, row)
@@ -181,7 +183,7 @@ class Daemon:
             session = reborn(session)
         self._registry.restore(session, spec)
         if row is not None:
-            self._sessions.placements[name] = Placement(row.slot, row.worker_pid)
+            self._sessions.take_over(name, row)
 
     def _adopt(self, name: str, row: keeper.SessionRow) -> None:
         output = {"none": Output.NONE, "flowing": Output.FLOWING, "ended": Output.ENDED, "refused": Output.REFUSED}
@@ -294,44 +296,55 @@ class Daemon:
         self._notify.stopping()
         self._wanted = {name: session.desired for name, session in self._registry.sessions.items()}
         self._stop_next_rank()
-        self._end_if_over()
 
     def _stop_next_rank(self) -> None:
         """Those of the highest priority that are left: the others wait until these are at rest."""
-        left = [name for name, session in self._registry.sessions.items() if session.run or session.deadline]
-        if not left:
-            return
-        last = max(self._registry.specs[name].priority for name in left)
-        for name in self._registry.stop_order(left):
-            session = self._registry.sessions[name]
-            if self._registry.specs[name].priority == last and session.desired is Desired.UP:
-                try:
+        sessions, specs = self._registry.sessions, self._registry.specs
+        left = [name for name, session in sessions.items() if session.run or session.state is SessionState.BACKOFF]
+        last = max((specs[name].priority for name in left), default=0)
+        rank = [name for name in left if specs[name].priority == last]
+        for name in self._registry.stop_order(rank):
+            if sessions[name].desired is Desired.UP:
+                with contextlib.suppress(RefusedError):
                     self._sessions.feed(name, event.StopRequested("shutdown"))
-                except RefusedError:
-                    continue
+        running = {name for name in rank if name in sessions and sessions[name].run}
+        if running:
+            self._sessions.waiters.add(Waiter(Awaited.STOPPED, _nobody_asks, running, self._rank_has_stopped))
+        elif rank:
+            self._rank_has_stopped()
+        else:
+            self._end_if_over()
+
+    def _rank_has_stopped(self) -> None:
+        """From the loop: who is told of the last one is not done with it."""
+        self._loop.call_in(0, self._stop_next_rank)
 
     def _end_if_over(self) -> None:
-        if not self._ending or not self._wanted:
-            return
-        if any(session.run for session in self._registry.sessions.values()):
-            self._stop_next_rank()
-            return
+        is_idle = not any(session.run for session in self._registry.sessions.values())
+        if self._ending and self._wanted is not None and is_idle and not self._strays.are_left:
+            self._end(self._wanted)
+            self._wanted = None
+
+    def _end(self, wanted: Mapping[str, Desired]) -> None:
         self._journal.begin(
             Session(
                 session.name,
                 session.rules,
-                desired=wanted,
+                desired=desired,
                 epoch=session.epoch,
                 restarts=session.restarts,
                 exit=session.exit,
             )
-            for name, wanted in self._wanted.items()
+            for name, desired in wanted.items()
             if (session := self._registry.sessions.get(name)) is not None
         )
         self._journal.close()
-        self._wanted = {}
         if self._server is not None:
             self._server.close()
         for name in self._registry.sessions:
             self._link.send(keeper.Forget(self._link.next_rid(), name))
         self._link.send(keeper.Shutdown(self._link.next_rid(), leave=False, exit_code=self._exit_code))
+
+
+def _nobody_asks(_name: str, _fate: Fate) -> None:
+    pass

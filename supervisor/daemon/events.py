@@ -50,9 +50,9 @@ class EventLog:
     def add(self, session: str, event: str, state: str, detail: dict[str, Any]) -> None:
         occurrence = Occurrence(self._wall_ns(), session, event, state, detail)
         self._kept.append(occurrence)
-        self._record(occurrence)
         for subscriber in self._subscribers:
             subscriber.tell(occurrence)
+        self._record(occurrence)
 
     def last(self, count: int) -> list[Occurrence]:
         return list(self._kept)[len(self._kept) - min(count, len(self._kept)) :]

@@ -19,9 +19,23 @@ def shown_name(spec: SessionSpec) -> str:
     return spec.name if spec.group == spec.name else f"{spec.group}:{spec.name}"
 
 
-def free_slot(taken: set[int]) -> int:
-    """The lowest: a reader of the board looks only as far as the highest in use."""
-    slot = 0
-    while slot in taken:
-        slot += 1
-    return slot
+class Slots:
+    """Of the board. The lowest is taken first: a reader of the board looks only as far as the highest in use."""
+
+    def __init__(self) -> None:
+        self._taken: set[int] = set()
+        self._lowest = 0  # below it all are taken
+
+    def take(self) -> int:
+        while self._lowest in self._taken:
+            self._lowest += 1
+        self._taken.add(self._lowest)
+        return self._lowest
+
+    def claim(self, slot: int) -> None:
+        """The keeper has it already."""
+        self._taken.add(slot)
+
+    def give_back(self, slot: int) -> None:
+        self._taken.discard(slot)
+        self._lowest = min(self._lowest, slot)

@@ -23,7 +23,7 @@ from supervisor.daemon.keeper_link import KeeperLink
 from supervisor.daemon.killing import Killing
 from supervisor.daemon.launch import CannotLaunchError, orphan_linger_s, program_spec, ring_spec, sink_spec
 from supervisor.daemon.logins import Logins
-from supervisor.daemon.placement import Placement, free_slot
+from supervisor.daemon.placement import Placement, Slots
 from supervisor.daemon.router_link import RouterLink
 from supervisor.daemon.waiters import Waiters
 from supervisor.keeper import messages as keeper
@@ -56,6 +56,7 @@ class Sessions:
     ) -> None:
         self.registry = registry
         self.placements: dict[str, Placement] = {}
+        self.slots = Slots()
         self.waiters = Waiters()
         self._journal = journal
         self._link = link
@@ -205,7 +206,9 @@ class Sessions:
         self._before_login.pop(name, None)
         self._router.tell(Drop(self._router.next_id(), name))
         self._link.send(keeper.Forget(self._ask(_no_matter), name))
-        self.placements.pop(name, None)
+        placement = self.placements.pop(name, None)
+        if placement is not None:
+            self.slots.give_back(placement.slot)
 
     def _ask(self, answered: Answered) -> int:
         rid = self._link.next_rid()
@@ -214,11 +217,15 @@ class Sessions:
 
     # --- sessions come and change ---
 
-    def place(self, name: str, slot: int | None = None) -> None:
-        """Give it a ring and a sink. `slot`: the keeper has it already."""
-        spec = self.registry.specs[name]
-        if slot is None:
-            slot = free_slot({placement.slot for placement in self.placements.values()})
+    def take_over(self, name: str, row: keeper.SessionRow) -> None:
+        """The keeper has it already."""
+        self.slots.claim(row.slot)
+        run = self.registry.sessions[name].run
+        self.placements[name] = Placement(row.slot, row.worker_pid, _wall_ns(int(run.begun_s * 1e9)) if run else 0)
+
+    def place(self, name: str) -> None:
+        """Give it a ring and a sink."""
+        spec, slot = self.registry.specs[name], self.slots.take()
         placement = self.placements[name] = Placement(slot)
         self._journal.added(self.registry.sessions[name])
 

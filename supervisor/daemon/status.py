@@ -1,6 +1,7 @@
 """A session as `ringctl status` shows it. Pure but for what is passed in."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import assert_never
 
 import msgspec
@@ -25,21 +26,24 @@ def iso(wall_ns: int) -> str | None:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
+_started_at = lru_cache(maxsize=4096)(iso)  # each look at a thousand sessions finds the same thousand starts
+
+
 def session_status(
-    spec: SessionSpec, session: Session, placement: Placement, gauge: Gauge, now_wall_ns: int, now_s: float
+    spec: SessionSpec, session: Session, placement: Placement, gauge: Gauge, now_s: float
 ) -> SessionStatus:
-    uptime_s = max(0.0, now_s - session.run.begun_s) if session.run is not None and session.pid else None
-    started_wall_ns = placement.started_wall_ns if uptime_s is None else now_wall_ns - int(uptime_s * 1e9)
+    pid = session.pid
+    uptime_s = max(0.0, now_s - session.run.begun_s) if session.run is not None and pid else None
     return SessionStatus(
         name=spec.name,
         group=spec.group,
         tags=list(spec.tags),
         state=session.state.value,
         desired=session.desired.value,
-        pid=session.pid,
+        pid=pid,
         worker_pid=placement.worker_pid if session.run is not None else 0,
         epoch=session.epoch,
-        started_at=iso(started_wall_ns),
+        started_at=_started_at(placement.started_wall_ns),
         uptime_s=uptime_s,
         restarts=session.restarts,
         exit=None if session.exit is None else msgspec.to_builtins(session.exit),

@@ -24,6 +24,7 @@ from supervisor.lifecycle.states import SessionState
 VERSION: Final = 1
 PART_BYTES: Final = 8 << 20
 REMEMBERED: Final = 16
+OPENING_DECISIONS: Final = 4096  # of all sessions together: a large fleet is told with fewer of each
 
 
 class _Record(Struct, frozen=True, omit_defaults=True, tag=True, tag_field="record"):
@@ -108,10 +109,16 @@ class Journal:
     def opening(self, opening: Opening, sessions: Iterable[Session]) -> bytes:
         self._since_opening = 0
         records: list[Record] = [opening]
+        sessions = list(sessions)
+        most = max(1, OPENING_DECISIONS // max(1, len(sessions)))
         for session in sessions:
-            records += self.recent(session.name)
+            records += self.recent(session.name)[-most:]
             records.append(Checkpoint(opening.wall_s, opening.now_s, session))
         return b"".join(map(encode_record, records))
+
+    def go_on(self, part_bytes: int) -> None:
+        """In a part that a supervisor before this one began."""
+        self._since_opening = part_bytes
 
     def added(self, checkpoint: Checkpoint) -> bytes:
         """A session that is new: its first decision needs something to start from."""
