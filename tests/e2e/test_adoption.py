@@ -92,6 +92,33 @@ def test_keepers_die_under_load_and_the_books_balance(fleet: RunningFleet, sourc
         assert books.holds, str(books)
 
 
+def test_a_keeper_that_dies_while_it_takes_over_leaves_all_to_the_next(
+    fleet: RunningFleet, source: str, tmp_path: Path
+) -> None:
+    """At any line: the one after it finds the same programs and workers, and the end that nobody saw."""
+    fleet.start("w", program(source, "write", f"{tmp_path}/w.ledger", "2000"))
+    fleet.start("e", shell("read line; exit 3"))
+    client_of(fleet, "e").close()
+    client_of(fleet, "w").close()
+    before = fleet.supervisor.row("w")
+    fleet.kill_keeper()
+    type_line(fleet, "e", b"go\n")
+    wait_until(f"{fleet.runtime_dir}/w", lambda: os.path.exists(f"{fleet.runtime_dir}/w/e.left"))
+    line = 10
+    while fleet.keeper_that_dies_at(line):
+        line += 45
+    assert line > 300
+    fleet.next_keeper()
+    after = fleet.supervisor.row("w")
+    assert (after.pid, after.worker_pid, after.last_epoch) == (before.pid, before.worker_pid, 1)
+    assert fleet.wait_end("e").status == Exited(3)
+    fleet.supervisor.ask(Signal, "w", 1, signal.SIGTERM)
+    assert fleet.wait_end("w").status == Exited(EXIT_CODE)
+    fleet.wait_logged("w", int((tmp_path / "w.ledger").read_text()) * 64)
+    books = balance(source, f"{tmp_path}/w.ledger", fleet.log_dir, "w")
+    assert books.holds, str(books)
+
+
 @pytest.mark.parametrize("io", Io)
 def test_a_stopped_workers_fds_are_taken(fleet: RunningFleet, io: Io) -> None:
     """It accepts a connection and never answers. The next worker goes on with what was taken from it."""

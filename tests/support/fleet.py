@@ -24,6 +24,7 @@ from tests.support import leaks
 from tests.support.changes import Changes, wait_until
 from tests.support.keeper import PATIENCE_S, Supervisor
 
+_AT_REST_S = 2.0
 _OVER = (OutputState.NONE, OutputState.ENDED)
 _STAND_IN = "tests.support.stand_in_services:supervisor"
 
@@ -45,10 +46,10 @@ class RunningFleet:
         self.supervisor = self._next_supervisor()
         self.supervisor.hello()
 
-    def _launch(self) -> "subprocess.Popen[bytes]":
+    def _launch(self, *module: str) -> "subprocess.Popen[bytes]":
         with open(self._stderr_path, "a") as stderr:
             installation = msgspec.json.encode(self._installation).decode()
-            command = [sys.executable, "-m", "supervisor.keeper.process", installation]
+            command = [sys.executable, "-m", *(module or ("supervisor.keeper.process",)), installation]
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=stderr)
 
     @property
@@ -59,20 +60,41 @@ class RunningFleet:
         self._process.kill()
         self._process.wait()
 
-    def begin_next_keeper(self) -> None:
+    def keeper_that_dies(self, after_s: float) -> None:
+        """It is given so much time."""
         self._process = self._launch()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(after_s)
+        self.kill_keeper()
+
+    def keeper_that_dies_at(self, line: int) -> bool:
+        """False: it came to rest before it had executed so many."""
+        self._process = self._launch("tests.support.dying_keeper", str(line))
+        try:
+            self._process.wait(_AT_REST_S)
+        except subprocess.TimeoutExpired:
+            self.kill_keeper()
+            return False
+        return True
 
     def next_keeper(self) -> None:
         """After the last one was killed: it has found what there is."""
-        self.begin_next_keeper()
+        self._process = self._launch()
         self.replace_supervisor()
         self.supervisor.hello()
 
     def _next_supervisor(self) -> Supervisor:
-        stand_in, _ = self._listener.accept()
-        packet = packets.receive(stand_in, 4096)
-        assert packet
-        pid, predecessor = msgspec.msgpack.decode(packet.payload, type=tuple[int, WaitStatus | None])
+        while True:
+            stand_in, _ = self._listener.accept()
+            packet = packets.receive(stand_in, 4096)
+            if packet is None:  # killed meanwhile
+                stand_in.close()
+                continue
+            pid, predecessor = msgspec.msgpack.decode(packet.payload, type=tuple[int, WaitStatus | None])
+            if pid in leaks.children_of(self.pid):
+                break
+            packets.close_all(packet.fds)  # of a keeper that was killed
+            stand_in.close()
         return Supervisor(socket.socket(fileno=packet.fds[0]), stand_in, pid, predecessor)
 
     def replace_supervisor(self) -> None:
