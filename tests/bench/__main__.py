@@ -14,6 +14,8 @@ from typing import NoReturn
 from tests.bench import family, machine, ours
 from tests.bench.cases.attach import attach
 from tests.bench.cases.captures import pipe, pty
+from tests.bench.cases.control import control
+from tests.bench.cases.crash import crash
 from tests.bench.cases.flat import flat
 from tests.bench.cases.fleet import fleet
 from tests.bench.cases.idle import idle
@@ -30,6 +32,8 @@ CASES: dict[str, Callable[[Options], Json]] = {
     "idle": idle,
     "flat": flat,
     "attach": attach,
+    "control": control,
+    "crash": crash,
 }
 
 
@@ -39,7 +43,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=5, help="interleaved runs of each cell (5)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="every single run, for machines")
     parser.add_argument("--scale", type=float, default=1.0, help="of the amounts of data and time (1)")
-    parser.add_argument("--sessions", type=int, help="of fleet (200) and idle (1000)")
+    parser.add_argument("--sessions", type=int, help="of fleet (200), attach (100), idle and control (1000)")
     parser.add_argument("--bytes", type=float, default=10e9, help="of flat (10e9)")
     parser.add_argument("--only", action="append", default=[], metavar="TEXT", help="contestants whose name has TEXT")
     parser.add_argument(

@@ -1,4 +1,5 @@
-"""supervisord: stdout_logfile capture in one process. It gives its programs a pipe, never a terminal."""
+"""supervisord: stdout_logfile capture in one process, and what its operator has. Its programs get a pipe, never a
+terminal."""
 
 import shlex
 from collections.abc import Sequence
@@ -7,6 +8,7 @@ from pathlib import Path
 from tests.bench import family
 from tests.bench.fleet import Job, Peer
 from tests.bench.installed import answer, pip_install, tool
+from tests.bench.operated import Installation, Operator, Program, wait_until
 
 GLOBAL = """[supervisord]
 nodaemon=true
@@ -25,6 +27,23 @@ autorestart=false
 startsecs=0
 """
 
+CONTROL = """[unix_http_server]
+file=%(here)s/supervisor.sock
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+[supervisorctl]
+serverurl=unix://%(here)s/supervisor.sock
+"""
+OPERATED = """[program:{name}]
+command={command}
+stdout_logfile=%(here)s/{name}.log
+stderr_logfile=NONE
+autostart={always}
+autorestart={always}
+startsecs=0
+"""
+UP_MAX_S = 60.0
+
 
 def _launch(jobs: Sequence[Job], directory: Path) -> None:
     config = directory / "supervisord.conf"
@@ -39,13 +58,30 @@ def _program(job: Job) -> str:
     )
 
 
+def _launch_operated(programs: Sequence[Program], directory: Path) -> Operator:
+    config = directory / "supervisord.conf"
+    described = (
+        OPERATED.format(name=one.name, command=shlex.join(one.argv), always=str(one.always).lower()) for one in programs
+    )
+    config.write_text(GLOBAL + CONTROL + "".join(described))
+    daemon = family.spawn([str(tool("supervisord")), "-n", "-c", str(config)], directory)
+    operator = Operator([str(tool("supervisorctl")), "-c", str(config)], lambda: daemon.pid, family.sweep, {})
+    wait_until("supervisord answers", (directory / "supervisor.sock").exists, UP_MAX_S)
+    return operator
+
+
 def _version() -> str:
     return answer(str(tool("supervisord")), "--version")
 
 
-SUPERVISORD = Peer(
-    "supervisord (pipe)",
-    lambda: None if _version() else pip_install("supervisor"),
-    lambda: "supervisor " + _version(),
-    _launch,
-)
+def _missing() -> str | None:
+    return None if _version() else pip_install("supervisor")
+
+
+def _version_in_words() -> str:
+    return "supervisor " + _version()
+
+
+SUPERVISORD = Peer("supervisord (pipe)", _missing, _version_in_words, _launch)
+
+SUPERVISORD_OPERATED = Installation("supervisord", _missing, _version_in_words, _launch_operated)
