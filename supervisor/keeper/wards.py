@@ -20,12 +20,13 @@ WHILE_S = 5.0
 class Wards:
     """The pidfds stay their owners': each leaves the loop when its process is dead and told of."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, while_s: float = WHILE_S) -> None:
         self._loop = loop
+        self._while_s = while_s
 
     def expect(self, pid: int, pidfd: int, on_death: Callable[[Death], None]) -> None:
         """Told once it is known how it ended, or known that it cannot be."""
-        _Ward(self._loop, pid, pidfd, on_death).watch()
+        _Ward(self._loop, pid, pidfd, on_death, self._while_s).watch()
 
     def expect_gone(self, pidfd: int, on_gone: Callable[[], None]) -> None:
         """Told at once; how does not matter."""
@@ -39,7 +40,8 @@ class Wards:
 
 
 class _Ward:
-    def __init__(self, loop: Loop, pid: int, pidfd: int, on_death: Callable[[Death], None]) -> None:
+    def __init__(self, loop: Loop, pid: int, pidfd: int, on_death: Callable[[Death], None], while_s: float) -> None:
+        self._while_s = while_s
         self._loop = loop
         self._pid = pid
         self._pidfd = pidfd
@@ -65,7 +67,7 @@ class _Ward:
         self._shown = status_of_zombie(self._pid, self._pidfd)
         self._loop.interest(self._pidfd, 0)  # HUP is what comes next
         self._loop.call_in(MOMENT_S, self._make_do)
-        self._loop.call_in(WHILE_S, lambda: self._tell(None))
+        self._loop.call_in(self._while_s, lambda: self._tell(None))
 
     def _make_do(self) -> None:
         if self._shown is None and not self._told:
