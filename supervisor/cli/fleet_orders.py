@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 
 import click
+from click.core import ParameterSource
 
 from supervisor.cli.arguments import wait_options
 from supervisor.cli.exits import Exit, Refusal
@@ -39,8 +40,12 @@ def reload_command(operator: Operator) -> Exit:
 
 @click.command("shutdown", help="Stop every session in order, then end ringvisord.")
 @wait_options
-@pass_operator
-def shutdown_command(operator: Operator, *, wait: bool, timeout: float) -> Exit:
+@click.option("--force", is_flag=True, help="With no daemon: from the records. Ends what is left running, keeps logs.")
+@click.pass_context
+def shutdown_command(ctx: click.Context, *, wait: bool, timeout: float, force: bool) -> Exit:
+    operator = ctx.ensure_object(Operator)
+    if force:
+        return _force(operator, timeout if ctx.get_parameter_source("timeout") is ParameterSource.COMMANDLINE else None)
     deadline_s = time.monotonic() + timeout
     with operator.connect() as client, _process(client.welcome.keeper_pid) as pidfd:
         _give_order(client, timeout)
@@ -48,6 +53,12 @@ def shutdown_command(operator: Operator, *, wait: bool, timeout: float) -> Exit:
             _wait_end(pidfd, deadline_s)
     write_lines(["Shut down"])
     return Exit.DONE
+
+
+def _force(operator: Operator, timeout_s: float | None) -> Exit:
+    from supervisor.cli.forced_shutdown import force_shutdown  # noqa: PLC0415 - only where it is forced
+
+    return force_shutdown(operator.fleet, timeout_s, lambda line: write_lines([line]))
 
 
 def _give_order(client: ControlClient, timeout_s: float) -> None:

@@ -79,9 +79,11 @@ class ControlClient:
         return next(self.stream(request, timeout_s=timeout_s))
 
     def stream(self, request: Request, *, timeout_s: float | None) -> Iterator[Answer]:
-        """Every answer but the closing Done. None: no limit, for those that follow something."""
-        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        """Every answer but the closing Done. None: no limit, for those that follow something. It is asked at once."""
         self._send(request)
+        return self._answers_until(None if timeout_s is None else time.monotonic() + timeout_s)
+
+    def _answers_until(self, deadline_s: float | None) -> Iterator[Answer]:
         while True:
             answer = self._receive(deadline_s)
             match answer:

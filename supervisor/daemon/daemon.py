@@ -179,8 +179,8 @@ class Daemon:
             desired=Desired.UP if spec.autostart else Desired.DOWN,
             epoch=self._registry.past_epoch(spec),
         )
-        if recovered.boot_id != self._boot_id:
-            session = reborn(session)
+        if recovered.boot_id != self._boot_id or (row is None and session.run is not None):
+            session = reborn(session)  # its program went with the boot, or with a fleet whose end was forced
         self._registry.restore(session, spec)
         if row is not None:
             self._sessions.take_over(name, row)
