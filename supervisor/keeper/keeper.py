@@ -159,6 +159,7 @@ class Keeper:
         self._keep_record()
         self._services.run()
         self._epochs.resume()
+        self._ring_all_bells()
         self._wakeup = Wakeup()
         self._loop.watch(self._wakeup.fd, self._awake)
         self._children.sweep()
@@ -214,7 +215,11 @@ class Keeper:
     def _service_crashed(self, spec: ServiceSpec) -> None:
         if spec.decides:
             self._link.close()
-            return
+        else:
+            self._ring_all_bells()
+
+    def _ring_all_bells(self) -> None:
+        """Who died may have been about to."""
         self._bells.ring_readers()
         self._bells.ring_writers(self._table.sessions)
 

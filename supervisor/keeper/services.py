@@ -105,6 +105,7 @@ class Services:
         def on_gone() -> None:
             os.close(service.pidfd)
             service.pid, service.pidfd = 0, -1
+            self._after_crash(service.spec)
             self._start(service)
 
         self._wards.expect_gone(service.pidfd, on_gone)

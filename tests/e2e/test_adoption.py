@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import select
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -15,7 +16,9 @@ import pytest
 from childproc.spec import Io
 from childproc.worker import input_socket_path
 from ipc import ring_layout as at
+from ipc.board import BELLS
 from ipc.frames import Kind
+from ipc.ring_dir import open_reader_bell
 from ipc.ring_file import open_ring
 from ipc.ring_memory import RingMemory
 from ipc.worker_messages import Refused
@@ -182,6 +185,17 @@ def with_pid(found: Any, pid: int) -> Any:
     if isinstance(found, dict):
         return {key: pid if key == "pid" else with_pid(value, pid) for key, value in found.items()}
     return found
+
+
+def test_all_bells_are_rung(fleet: RunningFleet) -> None:
+    """Who died with the keeper may have been about to ring one, and somebody may sleep for ever without it."""
+    fleet.start("s", program("cat"))
+    with contextlib.closing(open_reader_bell(fleet.ring_dir, BELLS - 1)) as bell:
+        bell.hush()
+        fleet.kill_keeper()
+        assert not select.select([bell.fd], [], [], 0)[0]
+        fleet.next_keeper()
+        assert select.select([bell.fd], [], [], PATIENCE_S)[0]
 
 
 def test_no_fd_is_lost_or_doubled_by_taking_over(fleet: RunningFleet) -> None:
