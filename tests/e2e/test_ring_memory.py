@@ -27,15 +27,17 @@ def ring_memory(size_bytes: int) -> str:
 
 def test_a_session_whose_ring_has_no_room_says_which_number_to_change(tmp_path: Path) -> None:
     """The others run. With a higher cap, by an update, there is room for the next."""
-    name = f"rings-{os.getpid()}"
-    sessions = '[session.NAME]\ncommand = ["sleep", "1000"]\nstart_seconds = 0.1\nrestart = "never"\n'
-    head = ring_memory(SMALLEST_BYTES)
-    with running_daemon(tmp_path, name, head + sessions.replace("NAME", "a") + sessions.replace("NAME", "b")) as daemon:
+    a, b, c = (
+        f'[session.{name}]\ncommand = ["sleep", "1000"]\nstart_seconds = 0.1\nrestart = "never"\n' for name in "abc"
+    )
+    with running_daemon(tmp_path, f"rings-{os.getpid()}", ring_memory(SMALLEST_BYTES) + a) as daemon:
         daemon.wait_state("a", "RUNNING")
+        daemon.write(ring_memory(SMALLEST_BYTES) + a + b)
+        daemon.stream(Update(1))
         refused = daemon.wait_state("b", "FATAL")
         assert refused.exit is not None
         assert "raise fleet.ring_memory" in str(refused.exit["message"])
-        daemon.write(ring_memory(2 * SMALLEST_BYTES) + sessions.replace("NAME", "a") + sessions.replace("NAME", "c"))
+        daemon.write(ring_memory(2 * SMALLEST_BYTES) + a + c)
         daemon.stream(Update(1))
         daemon.wait_state("c", "RUNNING")
 
