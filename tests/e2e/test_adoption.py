@@ -22,7 +22,16 @@ from ipc.ring_dir import open_reader_bell
 from ipc.ring_file import open_ring
 from ipc.ring_memory import RingMemory
 from ipc.worker_messages import Refused
-from supervisor.keeper.messages import Exited, ProgramExited, Signal, Target, Unseen, WorkerStarted
+from supervisor.keeper.messages import (
+    Exited,
+    ProgramExited,
+    Signal,
+    Signalled,
+    StartFailed,
+    Target,
+    Unseen,
+    WorkerStarted,
+)
 from tests.chaos.books import EXIT_CODE, balance, build_source
 from tests.support import leaks
 from tests.support.changes import Changes, wait_until
@@ -127,6 +136,41 @@ def test_a_keeper_that_dies_while_it_takes_over_leaves_all_to_the_next(
     fleet.wait_logged("w", int((tmp_path / "w.ledger").read_text()) * 64)
     books = balance(source, f"{tmp_path}/w.ledger", fleet.log_dir, "w")
     assert books.holds, str(books)
+
+
+def test_a_keeper_that_dies_while_it_starts_a_program_starts_it_at_most_once(
+    fleet: RunningFleet, tmp_path: Path
+) -> None:
+    """At any line of a start: what the next keeper says of it is what the program's own notes say."""
+    notes = tmp_path / "notes"
+    notes.touch()
+    fleet.create("s")
+    epoch, line = 1, 1
+    while True:
+        fleet.kill_keeper()
+        fleet.keeper_that_dies_in("Epochs.start", line)
+        fleet.supervisor.start("s", epoch, shell(f"echo {epoch} >> {notes}; exit 3"))
+        if not fleet.has_died_by_itself():
+            break
+        fleet.next_keeper()
+        row = fleet.supervisor.row("s")
+        if row.last_epoch == epoch:
+            end = fleet.supervisor.expect(ProgramExited | StartFailed, session="s", epoch=epoch)
+            fleet.supervisor.ack(end.seq)
+            status = end.status if isinstance(end, ProgramExited) else None
+            assert status in (None, Exited(3), Unseen(), Signalled(signal.SIGHUP, core=False)), status
+            assert notes.read_text().split().count(str(epoch)) <= (1 if status else 0)
+        else:
+            assert (row.last_epoch, row.program) == (epoch - 1, "none")
+            fleet.supervisor.start("s", epoch, shell(f"echo {epoch} >> {notes}; exit 4"))
+            end = fleet.supervisor.expect(ProgramExited, session="s", epoch=epoch)
+            fleet.supervisor.ack(end.seq)
+            assert end.status == Exited(4)
+            assert notes.read_text().split().count(str(epoch)) == 1
+        while fleet.supervisor.row("s").program != "none":
+            pass
+        epoch, line = epoch + 1, line + 31
+    assert line > 100
 
 
 @pytest.mark.parametrize("order", range(4))

@@ -1,6 +1,7 @@
-"""A keeper that is killed at one line of its own: `python -m tests.support.dying_keeper LINE INSTALLATION`.
+"""A keeper that is killed at one line of its own: `python -m tests.support.dying_keeper LINE [FUNCTION] INSTALLATION`.
 
-Lines are counted as they are executed, in the modules that take over a fleet; its children are left alone.
+Lines are counted as they are executed, in the modules that take over a fleet, from the first call of FUNCTION on; its
+children are left alone.
 """
 
 import os
@@ -30,13 +31,16 @@ _FILES = frozenset(str(module.__file__) for module in _MODULES)
 
 
 def main() -> int:
-    _, line, installation = sys.argv
-    own_pid, left = os.getpid(), int(line)
+    _, line, *function, installation = sys.argv
+    own_pid, left, counting = os.getpid(), int(line), not function
 
     def trace(frame: FrameType, event: str, _arg: object) -> Any:
-        nonlocal left
+        nonlocal left, counting
         if frame.f_code.co_filename not in _FILES:
             return None
+        counting = counting or frame.f_code.co_qualname in function
+        if not counting:
+            return trace
         if event == "line" and os.getpid() == own_pid:
             left -= 1
             if left <= 0:

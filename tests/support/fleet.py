@@ -70,12 +70,20 @@ class RunningFleet:
     def keeper_that_dies_at(self, line: int) -> bool:
         """False: it came to rest before it had executed so many."""
         self._process = self._launch("tests.support.dying_keeper", str(line))
-        try:
+        died = self.has_died_by_itself()
+        self.kill_keeper()
+        return died
+
+    def keeper_that_dies_in(self, function: str, line: int) -> None:
+        """So many lines after this was called for the first time."""
+        self._process = self._launch("tests.support.dying_keeper", str(line), function)
+        self.replace_supervisor()
+        self.supervisor.hello()
+
+    def has_died_by_itself(self) -> bool:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_AT_REST_S)
-        except subprocess.TimeoutExpired:
-            self.kill_keeper()
-            return False
-        return True
+        return self._process.poll() is not None
 
     def next_keeper(self) -> None:
         """After the last one was killed: it has found what there is."""
