@@ -1,12 +1,13 @@
 """The sessions of a lane: who has something to be written, who is held, set aside, or owes his index a record.
 
-Each dirty ring gets a turn of at most `_TURN_BYTES`, so that a flood starves nobody. A session whose log has failed is
-held until that may have healed. Whatever trips over one session, its ring, its log or a mistake of ours, sets that
-session aside for a while and nobody else.
+Each dirty ring gets a turn, the shorter the more of them there are, so that a flood starves nobody. A session whose
+log has failed is held until that may have healed. Whatever trips over one session, its ring, its log or a mistake of
+ours, sets that session aside for a while and nobody else.
 """
 
 import time
 from collections.abc import Callable
+from enum import IntEnum
 
 from ipc.archivist import Archivist
 from ipc.board import serving_word
@@ -17,10 +18,20 @@ from ipc.router_messages import LogStatus, SetAside
 from ipc.session_log import Progress, SessionLog, leave
 from ipc.sink_spec import SinkSpec
 
-_TURN_BYTES = 1 << 18
+_ROUND_BYTES = 1 << 24
+_LEAST_TURN_BYTES = 1 << 17
+_MOST_TURN_BYTES = 1 << 20
 _TICK_NS = 10**9
 _ASIDE_NS = 60 * 10**9
 _HANGS_NS = 10**9
+
+
+class Round(IntEnum):
+    """Of several, the greatest counts."""
+
+    QUIET = 0  # nobody got on
+    DONE = 1  # what was there is written
+    MORE = 2  # somebody's turn was over, and there is more
 
 
 def moment() -> Moment:
@@ -96,7 +107,7 @@ class LaneSessions:
         if session is not None:
             self._kernel.forget()
             newest = session.newest
-            while session.cursor < newest and self._serve_one(slot, moment()):
+            while session.cursor < newest and self._serve_one(slot, _MOST_TURN_BYTES, moment()) is not Round.QUIET:
                 pass
         self.drop(slot)
 
@@ -124,24 +135,23 @@ class LaneSessions:
 
     # --- turns ---
 
-    def round(self, now: Moment) -> bool:
-        """Did any session get on?"""
+    def round(self, now: Moment) -> Round:
+        """A turn for everybody who has something."""
         self._kernel.forget()
-        progress = False
-        for slot in self.watch.dirty():
-            progress |= self._serve_one(slot, now)
-        return progress
+        slots = self.watch.dirty()
+        turn_bytes = max(_LEAST_TURN_BYTES, min(_MOST_TURN_BYTES, _ROUND_BYTES // (len(slots) or 1)))
+        return max((self._serve_one(slot, turn_bytes, now) for slot in slots), default=Round.QUIET)
 
-    def _serve_one(self, slot: int, now: Moment) -> bool:
+    def _serve_one(self, slot: int, turn_bytes: int, now: Moment) -> Round:
         session = self._sessions[slot]
         before = session.cursor
         self._enter(slot)
         try:
-            progress = session.advance(_TURN_BYTES, now)
+            progress = session.advance(turn_bytes, now)
         except Exception as error:  # noqa: BLE001 - see above
             self._report(f"session {session.spec.session} is set aside for a minute: {_said(error)}")
             self._set_aside(slot, _said(error))
-            return True
+            return Round.DONE
         finally:
             self._leave()
         match progress:
@@ -152,7 +162,9 @@ class LaneSessions:
             case Progress.MORE:
                 pass
         self._look_after(slot, session, now)
-        return session.cursor != before
+        if session.cursor == before:
+            return Round.QUIET
+        return Round.MORE if progress is Progress.MORE else Round.DONE
 
     def _enter(self, slot: int) -> None:
         self._board[self._serving] = slot + 1

@@ -4,9 +4,9 @@ Facts. A write to a regular file cannot be made non-blocking, and a dying disk o
 caller for seconds, or for ever. So each device has a thread of its own, with its own cursors in the rings and its own
 bell: what hangs there stalls neither other devices nor attached terminals.
 
-Design. A round over the dirty rings, then a nap of half a millisecond *without* the sleeping flag, so that busy
-writers ring no bell and a batch gathers; only after an empty round go to sleep for good, until the bell rings or a
-deadline comes. This nap is the one timed wait that is not a deadline.
+Design. Rounds over the dirty rings until all are written, then a nap of half a millisecond *without* the sleeping flag,
+so that busy writers ring no bell and a batch gathers; only after an empty round go to sleep for good, until the bell
+rings or a deadline comes. This nap is the one timed wait that is not a deadline.
 """
 
 import queue
@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from ipc.archivist import Archivist
 from ipc.bell import Bell
-from ipc.lane_sessions import LaneSessions, moment
+from ipc.lane_sessions import LaneSessions, Round, moment
 
 _NAP_S = 0.0005
 _DRAIN_NS = 10**9
@@ -73,10 +73,14 @@ class LogLane:
             self._obey()
             now = moment()
             sessions.keep_time(now)
-            if sessions.round(now):
-                time.sleep(_NAP_S)
-            elif self._commands.empty() and sessions.watch.prepare_sleep():
-                self._sleep()
+            match sessions.round(now):
+                case Round.MORE:
+                    pass
+                case Round.DONE:
+                    time.sleep(_NAP_S)
+                case Round.QUIET:
+                    if self._commands.empty() and sessions.watch.prepare_sleep():
+                        self._sleep()
         self._archivist.stop()
         self._drain()
         sessions.close()
@@ -90,7 +94,7 @@ class LogLane:
     def _drain(self) -> None:
         """What stands in the rings, as far as there is an end to it: the next router goes on at the cursors."""
         began = now = moment()
-        while self.sessions.round(now) and now.mono_ns - began.mono_ns < _DRAIN_NS:
+        while self.sessions.round(now) is not Round.QUIET and now.mono_ns - began.mono_ns < _DRAIN_NS:
             now = moment()
 
     def _sleep(self) -> None:

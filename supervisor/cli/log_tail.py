@@ -67,6 +67,7 @@ class LogTail:
         self._cuts: _CutWatch | None = None
         self._number: int | None = None
         self._offset = 0
+        self._is_watched = False
         self._adopt(snapshot, from_start=False)
 
     def close(self) -> None:
@@ -75,10 +76,16 @@ class LogTail:
                 owned.close()
         self._file = self._cuts = None
 
+    @property
+    def is_watched(self) -> bool:
+        """False: nobody tells of what is written to the file that is open now."""
+        return self._is_watched
+
     def watch(self, inotify: Inotify) -> None:
         inotify.watch(os.path.dirname(self._path), OF_A_DIRECTORY)
         if self._file is not None:
             inotify.watch(f"/proc/self/fd/{self._file.fileno()}", OF_A_FILE)
+        self._is_watched = True
 
     def read(self) -> Iterator[bytes]:
         """All that has come since."""
@@ -128,6 +135,7 @@ class LogTail:
 
     def _adopt(self, snapshot: LogSnapshot, *, from_start: bool) -> None:
         self.close()
+        self._is_watched = False
         for part in snapshot.parts:
             self._number = part.number
             if part.current:
@@ -145,5 +153,6 @@ def follow(tails: Sequence[LogTail]) -> Iterator[tuple[int, bytes]]:
             for number, tail in enumerate(tails):
                 for piece in tail.read():
                     yield number, piece
-            select.select([inotify], [], [])
-            inotify.forget_events()
+            if all(tail.is_watched for tail in tails):
+                select.select([inotify], [], [])
+                inotify.forget_events()
