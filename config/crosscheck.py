@@ -1,5 +1,6 @@
 """What a single value cannot show: names that refer to something, sizes that must fit each other, paths that meet."""
 
+import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -17,6 +18,7 @@ from config.report import Report
 from config.sessions import Draft
 from config.suggest import suggest
 
+MAIN_LOG: Final = "ringvisord.log"
 BUILT_IN_PROFILES: Final = ("claude", "codex", "gemini", "jsonl", "lines")
 
 
@@ -31,13 +33,13 @@ def unique(drafts: Iterable[Draft], report: Report) -> dict[str, Draft]:
     return found
 
 
-def check(drafts: Mapping[str, Draft], documents: Documents, report: Report) -> None:
+def check(drafts: Mapping[str, Draft], documents: Documents, report: Report, log_dir: str) -> None:
     for draft in drafts.values():
         _check_hooks(draft, documents, report)
         _check_profile(draft, documents, report)
         _check_memory(draft, report)
         _check_host(draft, documents, report)
-    _check_logs(drafts.values(), report)
+    _check_logs(drafts.values(), report, posixpath.normpath(posixpath.join(log_dir, MAIN_LOG)))
 
 
 def resolved_dependencies(drafts: Mapping[str, Draft], report: Report) -> dict[str, Draft]:
@@ -125,8 +127,8 @@ def check_jumps(hosts: Mapping[str, HostSpec], documents: Documents, report: Rep
         report.error(documents.host[circle[0]].at("jump"), f"hosts in a circle: {' -> '.join(circle)}")
 
 
-def _check_logs(drafts: Iterable[Draft], report: Report) -> None:
-    """Two sessions in one file could not be told apart, nor verified."""
+def _check_logs(drafts: Iterable[Draft], report: Report, main_log: str) -> None:
+    """Two sessions in one file could not be told apart, nor verified; nor a session and ringvisord itself."""
     writers: dict[str, Draft] = {}
     for draft in drafts:
         for path in _log_paths(draft):
@@ -135,6 +137,8 @@ def _check_logs(drafts: Iterable[Draft], report: Report) -> None:
                 hint = "; put {name} into it" if other.spec.table == draft.spec.table else ""
                 place = draft.node.at("log", "path")
                 report.error(place, f"[session.{other.spec.table}] writes to the same file{hint}")
+            if path == main_log:
+                report.error(draft.node.at("log", "path"), "writes to ringvisord's own log: name another file")
             writers.setdefault(path, draft)
 
 

@@ -37,7 +37,7 @@ def parse(roots: Sequence[Node], around: Surroundings, scale: Mapping[str, int],
     hooks = dict(_read_named(HookSpec, documents.hook, scope))
     drafts = unique(_drafts(documents, scope, scale, settings.log_dir), report)
     drafts = resolved_dependencies(drafts, report)
-    check(drafts, documents, report)
+    check(drafts, documents, report, settings.log_dir)
     check_jumps(hosts, documents, report)
     sessions = {name: draft.spec for name, draft in drafts.items()}
     return Fleet(
