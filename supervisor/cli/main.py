@@ -29,6 +29,7 @@ class Ringctl(click.Group):
     def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> NoReturn:
         for name in ("prog_name", "standalone_mode"):
             extra.pop(name, None)
+        _fill_closed_streams()
         code = int(self._run(args, extra))
         try:
             sys.stdout.flush()
@@ -101,6 +102,16 @@ def _nearest(name: str) -> str:
 
     found = suggest(name, COMMANDS)
     return f'; did you mean "{found}"?' if found else ""
+
+
+def _fill_closed_streams() -> None:
+    """Where one of them is closed, its number would go to the next socket, and what is written into that."""
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            setattr(sys, name, os.fdopen(fd, "w" if fd else "r", closefd=False))
 
 
 def _forget_stdout() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from supervisor.cli.exits import Exit
+from supervisor.cli.output import as_one_line
 from supervisor.control.client import RequestFailedError
 from supervisor.control.messages import Outcome
 
@@ -13,7 +14,8 @@ NO_SUCH = frozenset({"no such process", "no such group"})
 def outcome_line(outcome: Outcome) -> str:
     """What is so already is an error in words, though not in the exit code."""
     good = outcome.ok and outcome.result not in SO_ALREADY
-    return f"{outcome.session}: {outcome.result}" if good else f"{outcome.session}: ERROR ({outcome.result})"
+    session = as_one_line(outcome.session)  # of one that there is not, it is what was typed
+    return f"{session}: {outcome.result}" if good else f"{session}: ERROR ({outcome.result})"
 
 
 def failure_line(failure: RequestFailedError) -> str:

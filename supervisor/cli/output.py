@@ -25,4 +25,9 @@ def write_json_line(document: Any) -> None:
 
 
 def complain(line: str) -> None:
-    click.echo(f"ringctl: {line}", err=True)
+    """Whatever it quotes, it is one line, and no more than that to a terminal."""
+    click.echo(f"ringctl: {as_one_line(line)}", err=True)
+
+
+def as_one_line(text: str) -> str:
+    return text if text.isprintable() else "".join(mark if mark.isprintable() else "?" for mark in text)

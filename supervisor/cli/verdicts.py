@@ -42,6 +42,8 @@ def verdict_on(error: BaseException) -> Verdict:
             return Verdict(one_line(error.format_message()), Exit.FAILED)
         case click.Abort() | KeyboardInterrupt():
             return Verdict("interrupted; what was asked for goes on: ringctl status shows how far it is", Exit.FAILED)
+        case UnicodeEncodeError():
+            return Verdict("names and texts must be UTF-8", Exit.USAGE)
         case RequestFailedError():
             return Verdict(one_line(str(error)), Exit.NO_SUCH if error.code in _NO_SUCH else Exit.FAILED)
         case NotPermittedError():

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -469,3 +470,31 @@ def test_ctrl_c_while_waiting_is_one_line(ctl: Ringctl, fleet: StandInFleet) -> 
         assert process.stderr.read() == (
             "ringctl: interrupted; what was asked for goes on: ringctl status shows how far it is\n"
         )
+
+
+# --- whatever is typed, and wherever it goes ---
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_are_no_mistake(ctl: Ringctl, closed: str) -> None:
+    """Nor does what is written to them go to the daemon, whose socket would have their number."""
+    result = run(["sh", "-c", f'"$@" {closed}', "sh", *ctl.command("status", "cat")])
+    assert (result.returncode, result.stderr) == (Exit.DONE, "")
+
+
+def test_what_is_quoted_cannot_move_the_terminal_or_make_lines(ctl: Ringctl) -> None:
+    result = ctl("stop", "a\nb\x1b[2J")
+    assert result.stdout == "a?b?[2J: ERROR (no such process)\n"
+    assert result.stderr == "ringctl: no such session: a?b?[2J; ringctl status lists them\n"
+
+
+def test_names_that_are_no_utf8_are_wrong_usage(ctl: Ringctl) -> None:
+    result = ctl.process("status", os.fsdecode(b"\xff\xfe"))
+    assert (result.returncode, result.stderr) == (Exit.USAGE, "ringctl: names and texts must be UTF-8\n")
+
+
+def test_tail_json_is_the_end_as_text(ctl: Ringctl, tmp_path: Path) -> None:
+    (tmp_path / "log/ringvisord.log").write_bytes(b"first\nlast\xff\n")
+    document = json.loads(ctl("maintail", "-6", "--json").stdout)
+    assert document == {"version": 1, "name": "supervisord", "stream": "stdout", "bytes": 6, "text": "last\ufffd\n"}
+    assert ctl("maintail", "-f", "--json").exit_code == Exit.USAGE
