@@ -29,6 +29,7 @@ from tests.ipc.log_support import (
 )
 
 _KIB = 1024
+LONG = bool(os.environ.get("RINGVISOR_LONG"))
 POLICY = {"max_bytes": 150 * _KIB}
 
 
@@ -200,9 +201,10 @@ def in_child(work: Callable[[], None]) -> int:
 
 
 @pytest.mark.slow
-def test_a_real_process_killed_by_sigkill_at_every_system_call(tmp_path):
-    """The ring's cursor was never stored: everything is offered again, nothing is written twice."""
-    for dies_at in range(1, calls_of_story() + 1):
+def test_a_real_process_killed_by_sigkill_at_any_system_call(tmp_path):
+    """The ring's cursor was never stored: everything is offered again, nothing is written twice. (Every third
+    call: that all of them are survived is proven above; this proves that a simulated death is like a real one.)"""
+    for dies_at in range(1, calls_of_story() + 1, 1 if LONG else 3):
         directory = tmp_path / str(dies_at)
         directory.mkdir()
         status = in_child(lambda d=directory, n=dies_at: play_until_killed(d, Ring(STORY), SuicidalKernel(n)))
