@@ -46,14 +46,20 @@ _NO_TERMINAL = Resize(0, 0)
 _REAPED_MAX_S = 2.0
 
 
-def run(job: WorkerJob, *, shrink_after_s: float = SHRINK_AFTER_S) -> NoReturn:
+def _to_stderr(line: str) -> None:
+    sys.stderr.write(f"ringvisor: {line}\n")
+
+
+def run(
+    job: WorkerJob, *, shrink_after_s: float = SHRINK_AFTER_S, report: Callable[[str], None] = _to_stderr
+) -> NoReturn:
     """In the forked child, with every fd closed that is not its own."""
     setproctitle(f"ringvisor: {job.session} [worker]")
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a program that closes its stdin must not kill its worker
     try:
         writer = attach_writer(job.ring_dir, job.session, job.slot)
     except (IpcError, OSError) as error:
-        sys.stderr.write(f"ringvisor: session {job.session}: {error}\n")
+        report(f"session {job.session}: {error}")
         os._exit(RING_REFUSED)
     Worker(job, writer, shrink_after_s).run()
     os._exit(OUTPUT_ENDED)

@@ -9,11 +9,13 @@ import os
 import resource
 import socket
 import sys
+from typing import NoReturn
 
 import msgspec
 from setproctitle import setproctitle
 
 from childproc import worker
+from childproc.job import WorkerJob
 from ipc.ring_dir import create_ring_dir, forget_session, remove_ring_dir
 from ipc.ring_file import create_ring
 from ipc.unix_socket import listen_stream
@@ -21,12 +23,19 @@ from supervisor.keeper import reexec
 from supervisor.keeper.adopting import adopt
 from supervisor.keeper.backoff import STEADY_S
 from supervisor.keeper.keeper import Collaborators, Keeper, KeeperConfig, first_state, load_state
-from supervisor.keeper.log import VOICE
+from supervisor.keeper.log import VOICE, log, speak_as
 from supervisor.keeper.services import ServiceSpec
 from supervisor.main_log import MainLog
 
-COLLABORATORS = Collaborators(worker.run, create_ring, forget_session)
 _ROUTER = "supervisor.router_service"
+
+
+def _run_worker(job: WorkerJob) -> NoReturn:
+    speak_as("worker")
+    worker.run(job, report=log)
+
+
+COLLABORATORS = Collaborators(_run_worker, create_ring, forget_session)
 
 
 class Installation(msgspec.Struct, frozen=True):

@@ -1,14 +1,17 @@
 """What doctor says of machines that lack something, and of this one."""
 
 import json
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from msgspec.structs import replace
 
 from supervisor.cli.diagnosis import Machine, findings, kernel_version
 from supervisor.cli.doctor import finding_lines
 from supervisor.cli.exits import Exit
 from supervisor.cli.ink import PLAIN
+from supervisor.cli.main import ringctl
 from supervisor.limits import Level, SharedMemory
 from tests.supervisor.cli.conftest import Ringctl
 
@@ -92,3 +95,16 @@ def test_doctor_looks_at_this_machine(ctl: Ringctl) -> None:
 
 def test_doctor_needs_no_fleet(clean_env: None) -> None:
     assert json.loads(Ringctl("/nowhere/x.sock")("doctor", "--json").stdout)["checks"]
+
+
+def test_doctor_looks_at_what_a_fleet_needs(tmp_path: Path, clean_env: None) -> None:
+    """As ringvisord does before it starts it; a fleet that does not run has no ring directory."""
+    file = tmp_path / "ringvisor.toml"
+    file.write_text('[fleet]\nname = "f"\nruntime_dir = "run"\nring_memory = "4K"\n[session.a]\ncommand = "x"\n')
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "fleet.json").write_text('{"name": "f", "ring_dir": "/dev/shm/ringvisor-0-none"}')
+    result = CliRunner().invoke(ringctl, ["-c", str(file), "doctor", "--json"])
+    checks = {check["check"]: check for check in json.loads(result.stdout)["checks"]}
+    assert checks["f: ring_memory"]["level"] == "FAIL"
+    assert "fleet.ring_memory" in checks["f: ring_memory"]["advice"]
+    assert checks["shared memory"]["level"] == "ok"
