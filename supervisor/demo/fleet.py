@@ -15,8 +15,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from supervisor.cli.exits import Refusal
+from supervisor.cli.forced_shutdown import force_shutdown
 from supervisor.cli.operating import Operator
-from supervisor.cli.places import Wanted
+from supervisor.cli.places import Wanted, place_of_socket
 from supervisor.control.client import NobodyAnswersError
 from supervisor.control.messages import Shutdown
 
@@ -48,6 +50,7 @@ _PACKAGES = Path(__file__).resolve().parents[2]
 _PR_SET_PDEATHSIG = 1
 _START_MAX_S = 20.0
 _STOP_MAX_S = 30.0
+_FORCED_STOP_S = 1.0
 _libc = ctypes.CDLL(None)
 
 
@@ -56,6 +59,7 @@ class DemoFleet:
         self.runtime_dir = f"{directory}/run"
         self.log_dir = f"{directory}/logs"
         self.operator = Operator(Wanted(socket=f"{self.runtime_dir}/control.sock"))
+        self._directory = directory
         self._process = process
 
     def kill(self, pids: Iterable[int]) -> None:
@@ -64,11 +68,11 @@ class DemoFleet:
                 os.kill(pid, signal.SIGKILL)
 
     def shut_down(self) -> None:
-        """In order. It is asked, then told; a keeper that heeds neither is killed."""
+        """In order. It is asked, then told; where that does not help, by force."""
         with contextlib.suppress(NobodyAnswersError):
             for _ in self.operator.order(Shutdown(1), timeout_s=_STOP_MAX_S):
                 pass
-        _end(self._process)
+        _end(self._directory, self._process)
 
 
 class NotStartedError(Exception):
@@ -88,7 +92,7 @@ def running_fleet(directory: str) -> Iterator[DemoFleet]:
                 raise NotStartedError(Path(out).read_text())
             yield DemoFleet(directory, process)
         finally:
-            _end(process)
+            _end(directory, process)
 
 
 def _start(file: str, out: str, readiness: str) -> "subprocess.Popen[bytes]":
@@ -119,7 +123,7 @@ def _wait_ready(readiness: socket.socket, process: "subprocess.Popen[bytes]") ->
     return readiness.fileno() in ready
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def _end(directory: str, process: "subprocess.Popen[bytes]") -> None:
     with contextlib.suppress(subprocess.TimeoutExpired):
         if process.poll() is None:
             process.terminate()
@@ -127,3 +131,6 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     if process.poll() is None:
         process.kill()
         process.wait()
+    if process.returncode:  # what it ran runs on
+        with contextlib.suppress(Refusal):
+            force_shutdown(place_of_socket(f"{directory}/run/control.sock"), _FORCED_STOP_S, lambda _: None)

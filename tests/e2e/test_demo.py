@@ -144,6 +144,17 @@ def test_a_window_that_is_closed_takes_the_fleet_with_it() -> None:
         os.waitid(os.P_PID, demo.pid, os.WEXITED | os.WNOWAIT)
 
 
+def test_a_killed_keeper_leaves_nothing_running() -> None:
+    """What it ran would run on, and flood the disk."""
+    with Demo(DEMO) as demo:
+        demo.until_shown()
+        os.kill(int(demo.service("keeper")), signal.SIGKILL)
+        demo.until_text("no answer, trying again, q quits")
+        demo.type(b"q")
+        assert demo.wait() == 0
+        assert verified(demo.said_at_the_end) == {"crash", "flood", "shell", "tick"}
+
+
 def test_without_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     with Demo([*DEMO, "--seconds", "0.2"], cols=60, rows=8) as demo:
