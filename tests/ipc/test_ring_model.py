@@ -23,7 +23,7 @@ SC, TSO, PSO = Order.SC, Order.TSO, Order.PSO
 
 @contextmanager
 def untraced() -> Iterator[None]:
-    """Coverage looks at each call, though nothing that it measures runs here: three quarters of the time."""
+    """Coverage looks at each call, though nothing that it measures runs here: more than half of the time."""
     tracer = sys.gettrace()
     sys.settrace(None)
     try:
