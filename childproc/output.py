@@ -91,7 +91,7 @@ class Output:
         return outcome
 
     def _hold_back(self, now_s: float) -> Pumped:
-        if not self._writer.prepare_wait():
+        if not self._writer.prepare_wait(for_much=True):
             return Pumped.MORE
         self.waiting = True
         self._stall.wait(self._writer.slowest_gate(), now_s)

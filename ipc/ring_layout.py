@@ -16,7 +16,7 @@
       0x0110  NEXT_GENERATION writer     not 0: COMMIT is final, go on in the next generation
       0x0118  TALLY_SELECT    writer     which of the two tallies holds
       0x0120  tally[2]        writer     6 words each: seq, epoch, out offset, err offset, lost frames, lost bytes
-      0x0180  WAITING         writer     1: whoever makes room rings the session's bell
+      0x0180  WAITING         writer     the frame up to which a reader must come to ring its bell, or 0
       0x0188  READERS_SEEN    writer     READERS_STAMP as it was when the writer last looked who reads
       0x01C0  writer's pid, start time, high water bytes, waits, bells rung, resizes, salvaged bytes, stalled since
       0x0200  INPUT_OFFSET    writer     bytes that the program's terminal or stdin has taken in this epoch

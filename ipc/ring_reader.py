@@ -174,7 +174,7 @@ class RingReader:
         self.cursor = run.end
         q[base + at.R_CURSOR] = run.end
         q[base + at.R_PIN] = 0
-        if q[at.W_WAITING]:
+        if 0 < q[at.W_WAITING] <= run.end:
             self._ring_writer()
 
     def frames(self, run: Run) -> list[bytes] | list[memoryview]:

@@ -274,15 +274,20 @@ class RingWriter:
         commit = self._head.commit
         return self._head.look_who_reads().slowest(commit) == commit
 
-    def prepare_wait(self, least_bytes: int = MIN_WINDOW_BYTES) -> bool:
-        """Before the writer sleeps on its own bell. False: there is room after all."""
-        self.memory.q[at.W_WAITING] = 1
+    def prepare_wait(self, least_bytes: int = MIN_WINDOW_BYTES, *, for_much: bool = False) -> bool:
+        """Before the writer sleeps on its own bell. False: there is room after all. `for_much`: the bell may wait until
+        a quarter of the ring was read; to be woken for each run that a reader finishes costs more than the run."""
+        self.memory.q[at.W_WAITING] = self._frame_of_much() if for_much else 1
         barrier()
         if self._make_room(least_bytes, drop_oldest=self._drops_oldest()) >= least_bytes:
             self.end_wait()
             return False
         self.memory.q[at.W_WAITS] += 1
         return True
+
+    def _frame_of_much(self) -> int:
+        head = self._head
+        return max(1, self._tail.wanted(self.memory.data_bytes >> 2, head.commit, head.pos))
 
     def end_wait(self) -> None:
         self.memory.q[at.W_WAITING] = 0
