@@ -1,10 +1,13 @@
 """The keeper is killed, and the next one goes on: same programs, same epochs, every byte, every exit status."""
 
 import contextlib
+import errno
 import os
 import random
 import select
 import signal
+import socket
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,14 +20,17 @@ from childproc.spec import Io
 from childproc.worker import input_socket_path
 from ipc import ring_layout as at
 from ipc.board import BELLS
-from ipc.frames import Kind
+from ipc.frames import End, EndReason, Kind, decode_end
 from ipc.ring_dir import open_reader_bell
 from ipc.ring_file import open_ring
 from ipc.ring_memory import RingMemory
 from ipc.worker_messages import Refused
 from supervisor.keeper.messages import (
+    CloseStdin,
+    Done,
     Exited,
     ProgramExited,
+    Reexec,
     Signal,
     Signalled,
     StartFailed,
@@ -128,6 +134,8 @@ def test_a_keeper_that_dies_while_it_takes_over_leaves_all_to_the_next(
         line += 80
     assert line > 500
     fleet.next_keeper()
+    while fleet.service_pid("router") != pid_of_listener(fleet):
+        pass
     after = fleet.supervisor.row("w")
     assert (after.pid, after.worker_pid, after.last_epoch) == (before.pid, before.worker_pid, 1)
     assert fleet.wait_end("e").status == Exited(3)
@@ -171,6 +179,12 @@ def test_a_keeper_that_dies_while_it_starts_a_program_starts_it_at_most_once(
             pass
         epoch, line = epoch + 1, line + 31
     assert line > 100
+
+
+def pid_of_listener(fleet: RunningFleet) -> int:
+    """Of the router that serves."""
+    with contextlib.closing(fleet.connect_router()) as router:
+        return int(struct.unpack("3i", router.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
 
 
 @pytest.mark.parametrize("order", range(4))
@@ -231,6 +245,24 @@ def with_pid(found: Any, pid: int) -> Any:
     return found
 
 
+def test_what_was_taken_over_stays_so_over_a_reexec(fleet: RunningFleet) -> None:
+    """The pidfds go along: ends of programs and workers that are no children are seen by the new image too."""
+    fleet.start("s", shell("read line; exit 6"))
+    client_of(fleet, "s").close()
+    worker = fleet.worker_pid("s")
+    fleet.kill_keeper()
+    fleet.next_keeper()
+    assert isinstance(fleet.supervisor.ask(Reexec), Done)
+    assert fleet.worker_pid("s") == worker
+    os.kill(worker, signal.SIGKILL)
+    assert fleet.supervisor.expect(WorkerStarted, session="s").pid != worker
+    type_line(fleet, "s", b"go\n")
+    assert fleet.wait_end("s").status == Exited(6)
+    fleet.kill_keeper()
+    fleet.next_keeper()
+    assert fleet.supervisor.row("s").program == "none"
+
+
 def test_all_bells_are_rung(fleet: RunningFleet) -> None:
     """Who died with the keeper may have been about to ring one, and somebody may sleep for ever without it."""
     fleet.start("s", program("cat"))
@@ -265,6 +297,19 @@ def settled_fds(fleet: RunningFleet) -> int:
     while not all(row.pid for row in fleet.supervisor.table().services):
         pass
     return len(os.listdir(f"/proc/{fleet.pid}/fd"))
+
+
+def test_two_closes_end_an_input_also_when_a_keeper_died_between_them(fleet: RunningFleet) -> None:
+    """The keeper's came first. The next one must not have a copy again."""
+    fleet.start("s", program("cat", io=Io.PIPE))
+    client = client_of(fleet, "s")
+    client.hello()
+    fleet.supervisor.ask(CloseStdin, "s", 1)
+    fleet.kill_keeper()
+    fleet.next_keeper()
+    client.end_input()
+    assert fleet.wait_end("s").status == Exited(0)
+    client.close()
 
 
 def test_a_closed_input_is_not_opened_again(fleet: RunningFleet) -> None:
@@ -359,9 +404,17 @@ def test_keeper_and_worker_killed_together_end_the_terminal_and_lose_no_byte(fle
     os.kill(worker, signal.SIGKILL)
     fleet.next_keeper()
     assert fleet.wait_end("s").status in (Exited(5), Unseen())
+    assert last_end(open_ring(fleet.ring_dir, "s", writable=False)) == End(EndReason.FAILED, errno.EIO)
     assert fleet.wait_logged("s", len(expected)) == expected
     fleet.start("s", shell("exit 2"))
     assert fleet.wait_end("s").status == Exited(2)
+
+
+def last_end(ring: RingMemory) -> End:
+    last = ring.descriptor(ring.q[at.W_COMMIT] - 1)
+    assert last.kind == Kind.END
+    start = last.pos & (ring.data_bytes - 1)
+    return decode_end(ring.data[start : start + last.length])
 
 
 def written_bytes(ring: RingMemory) -> int:
