@@ -7,6 +7,7 @@ import pytest
 
 from ipc import log_lane
 from ipc.frames import Kind
+from ipc.lane_sessions import Round
 from ipc.log_lane import LogLane
 from ipc.log_sink import Moment
 from ipc.ring_dir import create_ring_dir, open_board, open_reader_bell
@@ -37,7 +38,7 @@ def test_a_drain_without_end_is_given_up(shm_dir: str, tmp_path: Path, monkeypat
     first = lane(shm_dir)
     rounds, one_round = 0, first.sessions.round
 
-    def never_the_last(now: Moment) -> bool:
+    def never_the_last(now: Moment) -> Round:
         nonlocal rounds
         rounds += 1
         writer.try_write(100)
@@ -57,4 +58,32 @@ def test_a_drain_without_end_is_given_up(shm_dir: str, tmp_path: Path, monkeypat
     second.stop()
     assert second.join(time.monotonic() + PATIENCE_S)
     assert log.read_bytes() == stream(Kind.OUT, 0, 0, written)
+    writer.close()
+
+
+def test_a_lane_rests_only_once_everything_is_written(
+    shm_dir: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many turns that takes: a nap on a full ring would be what a flood is held back by."""
+    create_ring_dir(shm_dir)
+    create_ring(shm_dir, "s", RingSpec(0, size_bytes=4 << 20, max_bytes=4 << 20))
+    writer = Writer(shm_dir, "s", 0)
+    log = tmp_path / "s.log"
+    written = 0
+    while length := writer.try_write(60_000):
+        written += length
+    assert written > 2 << 20, "more than a turn"
+    sizes_at_rest: list[int] = []
+
+    def rest(_: float) -> None:
+        sizes_at_rest.append(log.stat().st_size)
+
+    monkeypatch.setattr("time.sleep", rest)
+    one = lane(shm_dir)
+    spec = SinkSpec("s", 0, LogSpec(str(tmp_path), "s.log", ""))
+    one.post(lambda sessions: sessions.serve(spec))
+    wait_until(str(tmp_path), lambda: log.exists() and log.stat().st_size == written)
+    one.stop()
+    assert one.join(time.monotonic() + PATIENCE_S)
+    assert set(sizes_at_rest) == {written}
     writer.close()

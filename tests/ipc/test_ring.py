@@ -139,6 +139,23 @@ def test_a_block_ring_makes_its_program_wait() -> None:
     assert (ledger.delivered, ledger.lost) == (kernel.total, 0)
 
 
+def test_a_program_held_back_goes_on_once_a_quarter_of_the_ring_was_read() -> None:
+    """Not at each run that a reader finishes, and not only when all is read."""
+    ring = MemoryRing()
+    writer, kernel, reader = ring.writer(), Kernel(), ring.reader()
+    while pump(writer, kernel, Kind.OUT, 4096):
+        pass
+    assert writer.prepare_wait(for_much=True)
+    read_bytes = 0
+    while not ring.writer_rings:
+        run = reader.next_run(4096)
+        assert run is not None
+        read_bytes += len(run.view)
+        reader.finish(run)
+    assert at.MIN_DATA_BYTES // 4 - 8192 <= read_bytes <= at.MIN_DATA_BYTES // 4 + 8192
+    assert pump(writer, kernel, Kind.OUT, 4096)
+
+
 @pytest.mark.parametrize("policy", [at.Policy.DROP_OLDEST, at.Policy.DROP_NEWEST])
 def test_a_dropping_ring_counts_every_lost_byte(policy: at.Policy) -> None:
     """The program never waits, and delivered + lost is what it wrote."""
