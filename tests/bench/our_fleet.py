@@ -57,7 +57,8 @@ class OurFleet:
         if self._fleet is None:
             return
         for job in self._jobs:
-            self.salvage_was_on &= open_ring(self._fleet.ring_dir, job.name).q[at.W_ARMED_BYTES] > 0
+            q = open_ring(self._fleet.ring_dir, job.name).q
+            self.salvage_was_on &= q[at.W_ARMED_BYTES] > 0 or q[at.W_COMMIT] <= 1  # BEGIN alone: nothing was read
         assert self.salvage_was_on, "a worker read without arming"
         self._fleet.close()
         self._fleet = None
