@@ -31,6 +31,7 @@ from supervisor.daemon.keeper_link import KeeperLink
 from supervisor.daemon.killing import Killing
 from supervisor.daemon.notify import Notify
 from supervisor.daemon.past_epochs import past_epoch
+from supervisor.daemon.process_tree import parent
 from supervisor.daemon.ring_gauge import RingGauges
 from supervisor.daemon.router_link import RouterLink
 from supervisor.daemon.sessions import Sessions
@@ -90,7 +91,7 @@ class Daemon:
         self._link = KeeperLink(channel, self._loop, self._heard)
         self._notify = Notify(own_env, self._loop, lambda words: self._link.send(keeper.Tell(words)), self._in_words)
         self._router = RouterLink(place.runtime_dir, self._loop, report)
-        killing = Killing(self._loop, lambda: self._keeper_pid, self._own_pids)
+        self._killing = Killing(self._loop, lambda: self._keeper_pid, self._own_pids)
         self._registry = Registry(past_epoch)
         self._sessions = Sessions(
             registry=self._registry,
@@ -98,7 +99,7 @@ class Daemon:
             link=self._link,
             router=self._router,
             loop=self._loop,
-            killing=killing,
+            killing=self._killing,
             events=self._events,
             ring_dir=place.ring_dir,
             own_env=own_env,
@@ -149,6 +150,8 @@ class Daemon:
     def _begin(self, table: keeper.TableReport) -> None:
         self._services = {row.name: row.pid for row in table.services if row.pid}
         self._cap_rings()
+        if any(row.pid and parent(row.pid) != self._keeper_pid for row in table.sessions):
+            self._killing.look_above()
         recovered = self._journal.recover()
         rows = {row.session: row for row in table.sessions}
         for name in self._fleet.sessions:

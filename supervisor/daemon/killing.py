@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from supervisor.daemon.process_tree import children, claim, kill_below, orphans
+from supervisor.daemon.process_tree import ancestors, children, claim, kill_below, orphans
 from supervisor.keeper.loop import Loop
 
 _ORPHANS_EVERY_S = 0.1
@@ -32,6 +32,11 @@ class Killing:
         self._own_pids = own_pids
         self._due: list[_Due] = []
         self._timer_s = math.inf
+        self._looks_above = False
+
+    def look_above(self) -> None:
+        """Also for orphans of epochs that an earlier keeper began."""
+        self._looks_above = True
 
     def at(self, at_s: float, session: str, epoch: int, leader: int) -> None:
         """`leader`: 0 where it is gone, and only what it left behind is meant."""
@@ -67,8 +72,10 @@ class Killing:
         roots = [one.leader for one in due if one.leader and claim(one.leader) == (one.session, one.epoch)]
         keeper = self._keeper_pid()
         own = self._own_pids()
-        if not set(children(keeper)) <= own:
+        parents = [keeper, *(ancestors(keeper) if self._looks_above else [])]
+        if not {pid for parent in parents for pid in children(parent)} <= own:
             wanted = {(one.session, one.epoch) for one in due}
-            roots += [orphan.process.pid for orphan in orphans(keeper, own) if (orphan.session, orphan.epoch) in wanted]
+            found = orphans(parents, own)
+            roots += [orphan.process.pid for orphan in found if (orphan.session, orphan.epoch) in wanted]
         if roots:
             kill_below(roots)

@@ -3,8 +3,9 @@
 Facts. The keeper is a subreaper: whatever survives its parent below it becomes its child. So every process of a
 session is either below the leader, or below a child of the keeper that is none of the keeper's own. Such an orphan
 says in its environment of which session and epoch it is, unless it has wiped that out; then its session id may still
-be the leader's. A pid may be somebody else's a moment later: a pidfd is taken, and the start time looked at again,
-before anything is sent.
+be the leader's. What a keeper that died had forked, and its orphans, are children of the next subreaper above or of
+init: of an ancestor of the keeper that came after it. A pid may be somebody else's a moment later: a pidfd is taken,
+and the start time looked at again, before anything is sent.
 
 Trade-off. What wipes its environment, leaves the session id and its parent is not found: it is nobody's that we can
 name, and nothing outside a session is ever touched. Containment by cgroup has no such hole.
@@ -33,13 +34,31 @@ class Orphan(NamedTuple):
     epoch: int
 
 
-def orphans(keeper_pid: int, own: set[int]) -> list[Orphan]:
-    """Children of the keeper that it did not fork itself."""
+def orphans(parents: list[int], own: set[int]) -> list[Orphan]:
+    """Children of these that the keeper did not fork itself."""
     return [
         Orphan(process, *claim(pid))
-        for pid in children(keeper_pid)
+        for parent in parents
+        for pid in children(parent)
         if pid not in own and (process := look(pid)) is not None
     ]
+
+
+def ancestors(pid: int) -> list[int]:
+    """The nearest first, up to init."""
+    found = []
+    while (pid := parent(pid)) > 0:
+        found.append(pid)
+    return found
+
+
+def parent(pid: int) -> int:
+    """0: it is gone, or has none here."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def children(pid: int) -> list[int]:

@@ -38,13 +38,18 @@ restart = { max = 0 }
 command = ["sh", "-c", "read line; exit $line"]
 start_seconds = 0
 restart = { delay = "0", jitter = 0.0 }
+
+[session.leaver]
+command = ["sh", "-c", "setsid sleep 1000 & read line; exit 0"]
+start_seconds = 0
+restart = "never"
 """
 
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[RunningDaemon]:
     with running_daemon(tmp_path, f"test-adopt-{os.getpid()}", SESSIONS) as running:
-        for name in ("steady", "web-0", "web-1", "once"):
+        for name in ("steady", "web-0", "web-1", "once", "leaver"):
             running.wait_state(name, "RUNNING")
         running.wait_state("nowhere", "FATAL")
         yield running
@@ -93,8 +98,20 @@ def test_headless_ringctl_says_that_nobody_answers_and_what_runs_on(daemon: Runn
     kill(daemon)
     said = ringctl(daemon, "status")
     assert said.returncode == Exit.NO_ANSWER
-    assert "4 sessions run on without it" in said.stderr
-    assert "4 run on" in ringctl(daemon, "fleets").stdout
+    assert "5 sessions run on without it" in said.stderr
+    assert "5 run on" in ringctl(daemon, "fleets").stdout
+
+
+def test_what_a_program_leaves_behind_is_found_below_whoever_adopted_it(daemon: RunningDaemon) -> None:
+    """Its orphans are no children of the new keeper, nor was it."""
+    kill(daemon)
+    launch_and_wait(daemon)
+    leader = daemon.session("leaver").pid
+    (left,) = leaks.children_of(leader)
+    pidfd = os.pidfd_open(left)
+    assert ringctl(daemon, "send", "leaver", "go").returncode == 0
+    assert select.select([pidfd], [], [], PATIENCE_S)[0]
+    os.close(pidfd)
 
 
 def test_an_end_that_nobody_saw_is_known_and_acted_on_once(daemon: RunningDaemon) -> None:
