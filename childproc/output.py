@@ -3,6 +3,9 @@
 Output has the floor: a busy source is pumped up to `_TURNS` windows before anybody else is looked at, a few
 milliseconds at most. A full ring takes the sources off the poll, so that the program's own writes block: that is the
 back-pressure.
+
+A pipe holds a megabyte, so a program that writes fast loses nothing by a short rest of ours: what comes meanwhile is
+one read, one frame and one wake-up instead of hundreds. A terminal holds a few kilobytes: there is no rest.
 """
 
 import select
@@ -16,6 +19,8 @@ from ipc.ring_writer import RingWriter
 
 SHRINK_AFTER_S = 10.0
 _TURNS = 16
+_REST_S = 0.0003
+_BUSY_BYTES = 4096  # in one turn: below that, the next byte may be long in coming
 
 
 class Output:
@@ -33,6 +38,7 @@ class Output:
         self._stall = stall
         self._shrink_after_s = shrink_after_s
         self._active_s = time.monotonic()
+        self._may_rest = all(source.is_pipe for source in sources)
         self.waiting = False  # for room in the ring
 
     @property
@@ -73,14 +79,22 @@ class Output:
             self._stall.look(self._writer.slowest_gate())
         if self._stall.stalled is not self._writer.stalled:
             self._note_stall(now_s)
+        before_bytes = self.position_bytes()
         outcomes = [self._pump_source(source) for source in self._sources if not source.finished]
         if Pumped.FULL in outcomes:
             return self._hold_back(now_s)
         if Pumped.MORE in outcomes:
             self._active_s = now_s
             return Pumped.MORE
+        if self._may_rest and self.position_bytes() - before_bytes >= _BUSY_BYTES:
+            time.sleep(_REST_S)
+            return Pumped.MORE
         self._shrink_if_idle(now_s)
         return Pumped.EMPTY
+
+    def position_bytes(self) -> int:
+        """What the program has written in this epoch."""
+        return self._writer.out_offset + self._writer.err_offset
 
     def _pump_source(self, source: Source) -> Pumped:
         outcome = Pumped.MORE

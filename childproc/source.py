@@ -74,6 +74,10 @@ class Source:
         self._shortest_full_read = 1
 
     @property
+    def is_pipe(self) -> bool:
+        return not self._may_reopen
+
+    @property
     def finished(self) -> bool:
         """Nothing can ever come again."""
         return not self.open and not self._may_reopen

@@ -186,11 +186,8 @@ class Worker:
         if empty:
             self._writer.flags = int(Flag.ORPHAN)
         return self._ending.verdict(
-            empty=empty, sources_open=self._output.is_open, position_bytes=self._position_bytes(), now_s=now_s
+            empty=empty, sources_open=self._output.is_open, position_bytes=self._output.position_bytes(), now_s=now_s
         )
-
-    def _position_bytes(self) -> int:
-        return self._writer.out_offset + self._writer.err_offset
 
     def _watch(self) -> None:
         """Bring the poll in line with what output and input wait for; one terminal may serve both."""
@@ -226,7 +223,7 @@ class Worker:
     def _dispatch(self, fd: int) -> None:
         if fd == self._job.pidfd:
             self._poll.unregister(fd)
-            self._ending.leader_ended(time.monotonic(), self._position_bytes())
+            self._ending.leader_ended(time.monotonic(), self._output.position_bytes())
             self._output.read_to_the_last_byte()
         elif fd == self._bell.fd:
             self._output.answer_bell()
