@@ -7,7 +7,7 @@ from ipc.terminal_modes import reset_sequence
 from ipc.unix_socket import MAX_PACKET_BYTES, connect_seqpacket
 from ipc.worker_messages import Greeting, Hello, decode_from_worker, encode
 from supervisor.cli.exits import Exit, Refusal
-from supervisor.cli.viewer.notices import last_line
+from supervisor.cli.viewer.notices import below_output, last_line
 from supervisor.cli.viewer.places import Place, router_path, worker_path
 from supervisor.cli.viewer.screen import POP_TITLE, Screen
 from supervisor.cli.viewer.viewer import Farewell, Viewer, Why, Wishes
@@ -29,12 +29,13 @@ def visit(place: Place, wishes: Wishes) -> Farewell:
     greeting = greeting_of(place)
     screen = Screen(sys.stdin.fileno(), lines=greeting is not None and not greeting.cols)
     viewer = Viewer(place.session, router_path(place), worker_path(place), screen, wishes)
-    words = "ended by a mistake in ringctl"
+    last_words = last_line("[ended by a mistake in ringctl]")
     try:
         farewell = viewer.run()
-        words = _words(place.session, farewell)
+        put = below_output if farewell.why is Why.ENDED else last_line
+        last_words = put(f"[{_words(place.session, farewell)}]")
     finally:
-        screen.leave(reset_sequence(viewer.modes) + POP_TITLE + last_line(f"[{words}]"))
+        screen.leave(reset_sequence(viewer.modes) + POP_TITLE + last_words)
         screen.close()
     return farewell
 

@@ -66,6 +66,7 @@ def attach_command(
         Policy(resize or operator.resize_policy(session) or Policy.WRITER),
         exit_with_session=exit_with_session,
         how_ended=operator.how_ended,
+        end_input=operator.end_input,
     )
     attach(_place(operator, session), wishes)
     return Exit.DONE
@@ -110,6 +111,8 @@ def send_command(
     typed = text is not None or from_stdin
     place = _place(operator, session)
     progress = send(place, Words(data, enter and typed and not keys, pressed, eof), timeout)
+    if eof:
+        operator.end_input(place.session)
     if as_json:
         write_json(session=place.session, state=progress.name.lower(), bytes=len(data))
     else:

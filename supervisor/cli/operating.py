@@ -4,6 +4,7 @@ A supervisor that is started again between two answers is nobody's business: a q
 order is not, since nobody knows how far the first one came.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,7 +25,7 @@ from supervisor.control.client import (
     RequestFailedError,
     connect,
 )
-from supervisor.control.messages import Answer, Facts, GetStatus, Inspect, Request, StatusReport
+from supervisor.control.messages import Answer, EndInput, Facts, GetStatus, Inspect, Outcome, Request, StatusReport
 
 QUESTION_MAX_S = 10.0
 
@@ -100,6 +101,11 @@ class Operator:
             return None
         ended = [one.exit for one in found if one.epoch == epoch and not one.pid]
         return exit_words(ended[0]) if ended and ended[0] else None
+
+    def end_input(self, session: str) -> None:
+        """The keeper's half of an end of file; the worker's is its client's business. A terminal has no such half."""
+        with contextlib.suppress(NobodyAnswersError, RequestFailedError):
+            self.ask(EndInput(1, bare_name(session)), Outcome)
 
     def resize_policy(self, session: str) -> str | None:
         """As its settings have it. None: nobody says, or it has no terminal."""

@@ -98,7 +98,13 @@ def _attended(operator: Operator, session: str) -> Exit | int:
     from supervisor.cli.viewer.viewer import Why, Wishes  # noqa: PLC0415 - as above
 
     resize = Policy(operator.resize_policy(session) or Policy.WRITER)
-    wishes = Wishes(DetachKey("C-\\"), resize=resize, exit_with_session=True, how_ended=operator.how_ended)
+    wishes = Wishes(
+        DetachKey("C-\\"),
+        resize=resize,
+        exit_with_session=True,
+        how_ended=operator.how_ended,
+        end_input=operator.end_input,
+    )
     place = Place(operator.place(session).runtime_dir, session)
     farewell = visit(place, wishes)
     conclude(session, farewell)

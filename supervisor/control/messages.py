@@ -124,6 +124,12 @@ class RunProgram(_Request, frozen=True):
     keep: bool = False  # part of the fleet until it is removed; else gone once it has ended
 
 
+class EndInput(_Request, frozen=True):
+    """The keeper's own end of a program's stdin is closed: with the worker's, that is the end of file. One Outcome."""
+
+    session: str
+
+
 class AwaitEnd(_Request, frozen=True):
     """Ended, once the epoch under way has; or the last one, where none is."""
 
@@ -147,7 +153,7 @@ class Shutdown(_Request, frozen=True):
 
 Request = (
     Hello | Act | SendSignal | GetStatus | Reread | Update | Avail | AddGroup | RemoveGroup | LogOrder | Inspect
-    | Explain | Scale | RunProgram | AwaitEnd | FollowEvents | Reload | Shutdown
+    | Explain | Scale | RunProgram | EndInput | AwaitEnd | FollowEvents | Reload | Shutdown
 )  # fmt: skip
 
 

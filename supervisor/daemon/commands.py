@@ -111,6 +111,10 @@ class Commands:
                 self._regrouping.scale(client, request.id, table, instances, wait=request.wait)
             case control.RunProgram():
                 self._adhoc.run(client, request)
+            case control.EndInput(session=name):
+                self._sessions.end_input(name)
+                self._tell_outcome(client, request.id, name, Fate("asked", ok=True))
+                client.tell(control.Done(request.id))
             case control.AwaitEnd():
                 self._adhoc.await_end(client, request)
             case control.FollowEvents():

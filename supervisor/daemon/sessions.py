@@ -186,6 +186,12 @@ class Sessions:
         epoch = self.registry.sessions[name].epoch
         self._link.send(keeper.Signal(self._ask(_no_matter), name, epoch, number, keeper.Target.LEADER))
 
+    def end_input(self, name: str) -> None:
+        """Of a program on pipes. The keeper holds stdin, too, for the next worker."""
+        session = self.registry.sessions[name]
+        if session.pid:
+            self._link.send(keeper.CloseStdin(self._ask(_no_matter), name, session.epoch))
+
     def _kill_tree(self, name: str, session: Session, epoch: int, at_s: float) -> None:
         leader = session.pid if session.epoch == epoch and at_s <= time.monotonic() else 0
         if leader:

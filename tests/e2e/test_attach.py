@@ -423,7 +423,7 @@ def test_a_session_that_does_not_run_is_waited_for(fleet: RunningFleet) -> None:
 def test_a_program_on_pipes_is_talked_to_by_lines(fleet: RunningFleet) -> None:
     fleet.start("p", shell('while read -r line; do echo "got $line"; echo err >&2; done', io=Io.PIPE))
     with attach(fleet, "p") as terminal:
-        terminal.until(lambda: b"\x1b[5n" in terminal.output)
+        terminal.until(lambda: terminal.output.count(b"\x1b[2J") == 2)  # cleared, then the picture
         terminal.type(b"hello\r")
         terminal.until_text("got hello\nerr")
         terminal.type(DETACH)

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from supervisor.control.messages import AddGroup, AwaitEnd, Ended, RemoveGroup, Update, Verb
+from tests.supervisor.viewer.terminal import Terminal
+from tests.supervisor.viewer.terminal import ringctl as terminal_ringctl
 from tests.support.daemon import PATIENCE_S, RunningDaemon, running_daemon
 
 SESSIONS = """
@@ -141,6 +143,58 @@ def test_a_name_that_comes_again_goes_on_in_its_log(daemon: RunningDaemon) -> No
     daemon.stop()
     assert (daemon.directory / "logs/once.log").read_text() == "epoch 1\nepoch 2\n"
     assert (daemon.directory / "logs/other.log").read_text() == "one\ntwo\nthree\n"
+
+
+def test_a_sent_end_of_file_reaches_the_program(daemon: RunningDaemon) -> None:
+    """Worker and keeper both hold its stdin."""
+    ringctl(daemon, "run", "--pipe", "--name", "reads", "--", "sh", "-c", "cat; exit 6")
+    assert ringctl(daemon, "send", "reads", "--eof").returncode == 0
+    (ended,) = daemon.stream(AwaitEnd(1, "reads"))
+    assert isinstance(ended, Ended)
+    assert ended.exit == {"reason": "exited", "code": 6}
+
+
+# ---- on a terminal
+
+
+def at_terminal(daemon: RunningDaemon, *words: str) -> Terminal:
+    return Terminal([*terminal_ringctl(daemon.runtime_dir, "run"), *words])
+
+
+def test_a_terminal_is_attached_and_left_with_the_programs_code(daemon: RunningDaemon) -> None:
+    """What it wrote stays in view; an interrupt is for the program."""
+    with at_terminal(daemon, "--", "sh", "-c", "trap 'echo stopping; exit 4' INT; echo here; sleep 1000") as terminal:
+        terminal.until_text("here")
+        terminal.type(b"\x03")
+        assert terminal.wait() == 4
+        assert terminal.lines[0] == "here"
+        assert [line for line in terminal.lines[1:] if line] == ["^Cstopping", "[sh ended: exit code 4]"]
+        assert terminal.is_restored
+
+
+def test_a_program_that_ends_at_once_is_seen(daemon: RunningDaemon) -> None:
+    with at_terminal(daemon, "echo", "quick one") as terminal:
+        assert terminal.wait() == 0
+        assert [line for line in terminal.lines if line] == ["quick one", "[echo ended: exit code 0]"]
+
+
+def test_a_program_on_pipes_gets_lines_and_their_end(daemon: RunningDaemon) -> None:
+    """One Ctrl-D is enough: no question to the terminal has begun a line."""
+    with at_terminal(daemon, "--pipe", "sh", "-c", "cat; echo over; exit 5") as terminal:
+        terminal.until(lambda: terminal.output.count(b"\x1b[2J") == 2)  # cleared, then the picture
+        terminal.type(b"a line\n")
+        terminal.until(lambda: terminal.text.count("a line") == 2)
+        terminal.type(b"\x04")
+        assert terminal.wait() == 5
+        assert "over" in terminal.lines
+
+
+def test_what_is_left_runs_on(daemon: RunningDaemon) -> None:
+    with at_terminal(daemon, "--name", "mine", *FOREVER) as terminal:
+        terminal.until(lambda: terminal.is_raw)
+        terminal.type(b"\x1c")
+        assert terminal.wait() == 0
+    assert daemon.session("mine").pid > 0
 
 
 def test_a_file_that_is_broken_leaves_the_fleet_as_it_was(daemon: RunningDaemon) -> None:

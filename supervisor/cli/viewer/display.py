@@ -109,10 +109,9 @@ class Display:
     def _paint(self, recollection: Recollection) -> Event:
         picture = picture_of(recollection.past())
         self._recollection = None
-        self._screen.write(reset_sequence(self.modes) + b"\x1b[H\x1b[2J" + picture.shown + FENCE + picture.rest)
+        self._screen.write(reset_sequence(self.modes) + b"\x1b[H\x1b[2J" + picture.shown + self._fence() + picture.rest)
         self._tracker, self.epoch, self.in_doubt = picture.tracker, recollection.epoch, picture.in_doubt
         self._note_reset()
-        self._await_answers()
         self._draw_notice()
         was_over, self.ended = self.ended, recollection.ended or not recollection.epoch
         if self.ended:
@@ -163,10 +162,14 @@ class Display:
 
     # --- answers of the terminal ---
 
-    def _await_answers(self) -> None:
+    def _fence(self) -> bytes:
+        """A terminal that works by lines would echo its answer, and begin a line with it."""
+        if self._screen.has_lines:
+            return b""
         self._filter = self._filter or AnswerFilter()
         self._filter.fences += 1
         self._filter_until_s = time.monotonic() + _FENCE_S
+        return FENCE
 
     def without_answers(self, typed: bytes) -> bytes:
         if self._filter is None:

@@ -14,6 +14,11 @@ def last_line(text: str) -> bytes:
     return b"\x1b[999;1H\r\n%b\r\n" % text.encode()
 
 
+def below_output(text: str) -> bytes:
+    """Where a shell would go on, on a terminal that was reset: short output stays in view."""
+    return b"\r\n%b\r\n" % text.encode()
+
+
 def fresh_screen(rows: int) -> bytes:
     """What the user has on his screen moves into the scrollback."""
     return b"\x1b[%d;1H" % rows + b"\n" * rows + b"\x1b[H\x1b[2J"

@@ -48,13 +48,14 @@ class Farewell:
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """`how_ended` knows how an epoch ended, as far as anybody does."""
+    """`how_ended` knows how an epoch ended, as far as anybody does; `end_input` tells the keeper of an end of file."""
 
     detach_key: DetachKey
     role: Role = Role.CLAIMANT
     resize: Policy = Policy.WRITER
     exit_with_session: bool = False
     how_ended: Callable[[str, int], str | None] = lambda _session, _epoch: None
+    end_input: Callable[[str], None] = lambda _session: None
 
 
 class Viewer:
@@ -156,6 +157,8 @@ class Viewer:
                 pass
             case b"":
                 self._worker.end_input()
+                if self._worker.writes:
+                    self._wishes.end_input(self._session)
             case _:
                 self._take_keys(self._display.without_answers(typed))
 
