@@ -159,7 +159,8 @@ class Keeper:
         self._keep_record()
         self._services.run()
         self._epochs.resume()
-        self._ring_all_bells()
+        if self._table.sessions:
+            self._ring_all_bells()
         self._wakeup = Wakeup()
         self._loop.watch(self._wakeup.fd, self._awake)
         self._children.sweep()
