@@ -4,7 +4,7 @@ Facts. A write to a regular file cannot be made non-blocking, and a dying disk o
 caller for seconds, or for ever. So each device has a thread of its own, with its own cursors in the rings and its own
 bell: what hangs there stalls neither other devices nor attached terminals.
 
-Design. Rounds over the dirty rings until all are written, then a nap of half a millisecond *without* the sleeping flag,
+Design. Rounds over the dirty rings until all are written, then a nap of a millisecond *without* the sleeping flag,
 so that busy writers ring no bell and a batch gathers; only after an empty round go to sleep for good, until the bell
 rings or a deadline comes. This nap is the one timed wait that is not a deadline.
 """
@@ -19,7 +19,7 @@ from ipc.archivist import Archivist
 from ipc.bell import Bell
 from ipc.lane_sessions import LaneSessions, Round, moment
 
-_NAP_S = 0.0005
+_NAP_S = 0.001
 _DRAIN_NS = 10**9
 _OBEY_NS = 10**7
 Command = Callable[[LaneSessions], None]
