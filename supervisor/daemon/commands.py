@@ -19,10 +19,9 @@ from supervisor.daemon.events import EventLog
 from supervisor.daemon.fleet_file import FleetFile
 from supervisor.daemon.placement import shown_name
 from supervisor.daemon.regrouping import NotDoneError, Regrouping
-from supervisor.daemon.ring_gauge import RingGauges
 from supervisor.daemon.router_link import RouterLink
 from supervisor.daemon.sessions import Sessions
-from supervisor.daemon.status import session_status
+from supervisor.daemon.status import StatusRows
 from supervisor.daemon.waiters import Awaited, Fate, Waiter
 from supervisor.lifecycle.errors import RefusedError
 from supervisor.lifecycle.events import RestartRequested, StartRequested, StopRequested
@@ -52,7 +51,7 @@ class Commands:
         fleet: Fleet,
         sessions: Sessions,
         events: EventLog,
-        gauges: RingGauges,
+        rows: StatusRows,
         file: FleetFile,
         router: RouterLink,
         adhoc: AdHoc,
@@ -60,7 +59,7 @@ class Commands:
         self._fleet = fleet
         self._sessions = sessions
         self._events = events
-        self._gauges = gauges
+        self._rows = rows
         self._file = file
         self._router = router
         self._adhoc = adhoc
@@ -220,13 +219,7 @@ class Commands:
         else:
             names = sorted(registry.sessions, key=_by_group(registry.specs))
         rows = [
-            session_status(
-                registry.specs[name],
-                registry.sessions[name],
-                self._sessions.placements[name],
-                self._gauges.read(name),
-                now_s,
-            )
+            self._rows.row(registry.specs[name], registry.sessions[name], self._sessions.placements[name], now_s)
             for name in names
         ]
         return control.StatusReport(request.id, self._fleet.fleet_status(), rows, unknown)
@@ -246,7 +239,7 @@ class Commands:
     def _inspect(self, name: str) -> dict[str, Any]:
         registry = self._sessions.registry
         session, spec = registry.sessions[name], registry.specs[name]
-        gauge = self._gauges.read(name)
+        gauge = self._rows.gauges.read(name)
         return {
             "session": msgspec.to_builtins(session),
             "spec": msgspec.to_builtins(spec),

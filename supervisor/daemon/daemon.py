@@ -35,7 +35,7 @@ from supervisor.daemon.process_tree import parent
 from supervisor.daemon.ring_gauge import RingGauges
 from supervisor.daemon.router_link import RouterLink
 from supervisor.daemon.sessions import Sessions
-from supervisor.daemon.status import iso
+from supervisor.daemon.status import StatusRows, iso
 from supervisor.daemon.strays import Strays
 from supervisor.daemon.waiters import Awaited, Fate, Waiter
 from supervisor.fleet_needs import rings_max_bytes
@@ -77,6 +77,7 @@ class Daemon:
         self._boot_id = boot_id
         self._report = report
         self._started_ns = time.time_ns()
+        self._release = version("ringvisor")  # read from the installation, as it was when this code was loaded
         self._keeper_pid = os.getppid()
         self._services: dict[str, int] = {}
         self._ending = False
@@ -87,7 +88,7 @@ class Daemon:
         self._fleet = self._file.in_force()
         self._journal = JournalFile(f"{place.state_dir}/journal", boot_id, report)
         self._events = EventLog(time.time_ns, lambda occurrence: self._happened(occurrence, record))
-        self._gauges = RingGauges(place.ring_dir)
+        self._rows = StatusRows(RingGauges(place.ring_dir))
         self._link = KeeperLink(channel, self._loop, self._heard)
         self._notify = Notify(own_env, self._loop, lambda words: self._link.send(keeper.Tell(words)), self._in_words)
         self._router = RouterLink(place.runtime_dir, self._loop, report)
@@ -104,12 +105,11 @@ class Daemon:
             ring_dir=place.ring_dir,
             own_env=own_env,
             report=report,
+            forgotten=self._rows.forget,
         )
         self._strays = Strays(self._link, self._sessions.slots, report)
         self._adhoc = AdHoc(self, self._sessions, self._file, self._loop)
-        self._commands = Commands(
-            self, self._sessions, self._events, self._gauges, self._file, self._router, self._adhoc
-        )
+        self._commands = Commands(self, self._sessions, self._events, self._rows, self._file, self._router, self._adhoc)
         self._listener = listener
         self._server: ControlServer | None = None
 
@@ -277,7 +277,7 @@ class Daemon:
         return self._ending
 
     def _welcome(self) -> control.Welcome:
-        return control.Welcome(self._fleet.name, version("ringvisor"), self._keeper_pid)
+        return control.Welcome(self._fleet.name, self._release, self._keeper_pid)
 
     def _in_words(self) -> str:
         counts = Counter(session.state.value for session in self._registry.sessions.values())

@@ -53,6 +53,7 @@ class Sessions:
         ring_dir: str,
         own_env: Mapping[str, str],
         report: Callable[[str], None],
+        forgotten: Callable[[str], None],
     ) -> None:
         self.registry = registry
         self.placements: dict[str, Placement] = {}
@@ -67,6 +68,7 @@ class Sessions:
         self._ring_dir = ring_dir
         self._own_env = own_env
         self._report = report
+        self._forgotten = forgotten
         self.logins = Logins(loop)
         self._before_login: dict[str, int] = {}  # sessions that wait for what a login shell says, and their epochs
         self._answered: dict[int, Answered] = {}
@@ -215,6 +217,7 @@ class Sessions:
         placement = self.placements.pop(name, None)
         if placement is not None:
             self.slots.give_back(placement.slot)
+        self._forgotten(name)
 
     def _ask(self, answered: Answered) -> int:
         rid = self._link.next_rid()

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 import msgspec
 
@@ -10,7 +10,7 @@ from config.connections import PipeIo, PtyIo, SshIo
 from config.model import SessionSpec
 from supervisor.control.messages import Containment, SessionStatus
 from supervisor.daemon.placement import Placement
-from supervisor.daemon.ring_gauge import Gauge
+from supervisor.daemon.ring_gauge import Gauge, RingGauges
 from supervisor.lifecycle.reasons import in_words
 from supervisor.lifecycle.session import Session
 from supervisor.lifecycle.states import SessionState
@@ -29,18 +29,54 @@ def iso(wall_ns: int) -> str | None:
 _started_at = lru_cache(maxsize=4096)(iso)  # each look at a thousand sessions finds the same thousand starts
 
 
+class _Kept(NamedTuple):
+    session: Session
+    spec: SessionSpec
+    facts: tuple[object, ...]  # of its placement
+    row: SessionStatus
+
+
+class StatusRows:
+    """A row changes when its session does, but for clock and counters: all else of a thousand rows is kept."""
+
+    def __init__(self, gauges: RingGauges) -> None:
+        self.gauges = gauges
+        self._kept: dict[str, _Kept] = {}
+
+    def row(self, spec: SessionSpec, session: Session, placement: Placement, now_s: float) -> SessionStatus:
+        gauge = self.gauges.read(spec.name)
+        facts = (placement.worker_pid, placement.started_wall_ns, placement.ended_wall_ns, placement.broken)
+        kept = self._kept.get(spec.name)
+        if kept is None or kept.session is not session or kept.spec is not spec or kept.facts != facts:
+            row = session_status(spec, session, placement, gauge, now_s)
+            self._kept[spec.name] = _Kept(session, spec, facts, row)
+            return row
+        uptime_s = _uptime_s(session, now_s)
+        return msgspec.structs.replace(
+            kept.row,
+            uptime_s=uptime_s,
+            offset=_offset(session, gauge),
+            lost_bytes=gauge.lost_bytes,
+            description=kept.row.description if uptime_s is None else description(session, placement, uptime_s),
+        )
+
+    def forget(self, name: str) -> None:
+        """Also its ring, which is memory as long as somebody has it mapped."""
+        self._kept.pop(name, None)
+        self.gauges.forget(name)
+
+
 def session_status(
     spec: SessionSpec, session: Session, placement: Placement, gauge: Gauge, now_s: float
 ) -> SessionStatus:
-    pid = session.pid
-    uptime_s = max(0.0, now_s - session.run.begun_s) if session.run is not None and pid else None
+    uptime_s = _uptime_s(session, now_s)
     return SessionStatus(
         name=spec.name,
         group=spec.group,
         tags=list(spec.tags),
         state=session.state.value,
         desired=session.desired.value,
-        pid=pid,
+        pid=session.pid,
         worker_pid=placement.worker_pid if session.run is not None else 0,
         epoch=session.epoch,
         started_at=_started_at(placement.started_wall_ns),
@@ -48,13 +84,21 @@ def session_status(
         restarts=session.restarts,
         exit=None if session.exit is None else msgspec.to_builtins(session.exit),
         io=_io(spec),
-        offset=gauge.offset if gauge.epoch == session.epoch else 0,
+        offset=_offset(session, gauge),
         lost_bytes=gauge.lost_bytes,
         health="none",
         containment=CONTAINMENT,
         log=spec.log.path if spec.log else None,
         description=description(session, placement, uptime_s),
     )
+
+
+def _uptime_s(session: Session, now_s: float) -> float | None:
+    return max(0.0, now_s - session.run.begun_s) if session.run is not None and session.pid else None
+
+
+def _offset(session: Session, gauge: Gauge) -> int:
+    return gauge.offset if gauge.epoch == session.epoch else 0
 
 
 def _io(spec: SessionSpec) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from supervisor.control.client import NobodyAnswersError, RequestFailedError
 from supervisor.control.messages import Act, Answer, FollowEvents, Happened, Verb
+from tests.support.changes import wait_until
 from tests.support.daemon import PATIENCE_S, RunningDaemon, running_daemon
 
 SESSIONS = """
@@ -51,8 +52,8 @@ def test_who_started_first_is_stopped_last_and_nothing_is_started_meanwhile(daem
     """One that only waits for its restart holds nobody up."""
     daemon.wait_state("first", "RUNNING")
     daemon.wait_state("waits", "BACKOFF")
-    while b"ready" not in Path(daemon.directory, "logs", "last.log").read_bytes():
-        daemon.wait_state("last", "RUNNING")
+    log = daemon.directory / "logs" / "last.log"
+    wait_until(str(log.parent), lambda: log.exists() and b"ready" in log.read_bytes())
     with daemon.client() as follower, daemon.client() as client:
         events = follower.stream(FollowEvents(1), timeout_s=PATIENCE_S)
         daemon.process.send_signal(signal.SIGTERM)
