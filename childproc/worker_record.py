@@ -31,10 +31,6 @@ class WorkerRecord(msgspec.Struct, frozen=True):
     marks: dict[str, Mark]
 
 
-class _Keeper(msgspec.Struct, frozen=True):
-    pid: int
-
-
 def announce(job: WorkerJob) -> bool:
     """False: another keeper is there already, and may have looked before we could be found."""
     marks = {name: mark(fd) for name, fd in named(job.fds).items()}
@@ -47,11 +43,22 @@ def announce(job: WorkerJob) -> bool:
 
 
 def _keeper_in_charge(runtime_dir: str) -> int:
+    keeper = _keeper(runtime_dir)
+    return keeper.pid if keeper else os.getppid()
+
+
+def living_keeper(runtime_dir: str) -> int:
+    """Its pid, 0 if there is none."""
+    keeper = _keeper(runtime_dir)
+    return keeper.pid if keeper and _is_there(keeper) else 0
+
+
+def _keeper(runtime_dir: str) -> Identity | None:
     try:
         with open(keeper_path(runtime_dir), "rb") as file:
-            return msgspec.json.decode(file.read(), type=_Keeper).pid
+            return msgspec.json.decode(file.read(), type=Identity)
     except (OSError, msgspec.MsgspecError):
-        return os.getppid()
+        return None
 
 
 def keeper_path(runtime_dir: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
-from childproc.worker_record import living
+from childproc.worker_record import living, living_keeper
 from supervisor.cli.exit_words import exit_words
 from supervisor.cli.exits import Exit, Refusal
 from supervisor.cli.places import FleetPlace, Wanted, find_place
@@ -21,6 +21,7 @@ from supervisor.control.client import (
     ControlClient,
     NoAnswerInTimeError,
     NobodyAnswersError,
+    NoGreetingError,
     NotPermittedError,
     RequestFailedError,
     connect,
@@ -46,15 +47,16 @@ class Operator:
         except NotPermittedError:
             raise
         except NobodyAnswersError as error:
-            if left := living(self.fleet.runtime_dir):
-                raise NobodyAnswersError(f"{error}: {run_on(left)}; start ringvisord again") from error
-            raise
+            more = headless(living_keeper(self.fleet.runtime_dir), living(self.fleet.runtime_dir))
+            if not more:
+                raise
+            raise type(error)(f"{error}: {more}") from error
 
     def ask(self, request: Request, kind: type[_A]) -> _A:
         """For what changes nothing and has one answer."""
         try:
             return self._ask_once(request, kind)
-        except (NoAnswerInTimeError, NotPermittedError):
+        except (NoAnswerInTimeError, NoGreetingError, NotPermittedError):
             raise
         except NobodyAnswersError:
             return self._ask_once(request, kind)
@@ -118,10 +120,14 @@ class Operator:
         return facts if isinstance(facts, str) else None
 
 
-def run_on(sessions: Sequence[str]) -> str:
-    """Of a fleet whose ringvisord is gone."""
-    some = f"{len(sessions)} sessions run" if len(sessions) > 1 else "1 session runs"
-    return f"no ringvisord, but {some} on without it ({', '.join(sessions[:5])}{' …' if len(sessions) > 5 else ''})"
+def headless(keeper_pid: int, sessions: Sequence[str]) -> str:
+    """What is there of a fleet that nobody answers for; "": nothing."""
+    some = f"{len(sessions)} sessions run on" if len(sessions) != 1 else "1 session runs on"
+    named = f" ({', '.join(sessions[:5])}{' …' if len(sessions) > 5 else ''})" if sessions else ""
+    if keeper_pid:
+        why = "its supervisor is stopped, or dies at each start, as ringvisord.log says"
+        return f"ringvisord is there with pid {keeper_pid}, {why}; {some} without it{named}"
+    return f"no ringvisord, but {some} without it{named}; start ringvisord again" if sessions else ""
 
 
 class SessionPlace(NamedTuple):

@@ -31,6 +31,10 @@ class NobodyAnswersError(Exception):
     """No ringvisord at this socket, or one that hung up; the message says which."""
 
 
+class NoGreetingError(NobodyAnswersError):
+    """Somebody listens, and says nothing."""
+
+
 class NotPermittedError(NobodyAnswersError):
     """There is a ringvisord, and it does not speak with this user."""
 
@@ -63,7 +67,10 @@ class ControlClient:
     def _greet(self) -> Welcome:
         with contextlib.suppress(NobodyAnswersError):  # who is turned away is told so before he says anything
             self._send(Hello())
-        answer = self._receive(time.monotonic() + _CONNECT_MAX_S)
+        try:
+            answer = self._receive(time.monotonic() + _CONNECT_MAX_S)
+        except NoAnswerInTimeError as silence:
+            raise NoGreetingError(f"{self._path}: nobody answers within {_CONNECT_MAX_S:g} s") from silence
         if isinstance(answer, Welcome):
             return answer
         reason = answer.reason if isinstance(answer, Goodbye) else f"unexpected answer {type(answer).__name__}"

@@ -13,6 +13,10 @@ import msgspec
 import pytest
 
 from supervisor.cli.exits import Exit
+from supervisor.cli.operating import Operator
+from supervisor.cli.places import Wanted
+from supervisor.cli.verdicts import verdict_on
+from supervisor.control.client import NoGreetingError
 from supervisor.control.messages import Verb
 from supervisor.keeper.table import SessionRecord
 from tests.support import leaks
@@ -100,6 +104,19 @@ def test_headless_ringctl_says_that_nobody_answers_and_what_runs_on(daemon: Runn
     assert said.returncode == Exit.NO_ANSWER
     assert "5 sessions run on without it" in said.stderr
     assert "5 run on" in ringctl(daemon, "fleets").stdout
+
+
+def test_a_supervisor_that_is_stopped_is_said_to_be(daemon: RunningDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections wait in the keeper's socket: nobody answers, and the fleet runs on."""
+    monkeypatch.setattr("supervisor.control.client._CONNECT_MAX_S", 0.2)
+    supervisor = daemon.status().fleet.processes["supervisor"]
+    os.kill(supervisor, signal.SIGSTOP)
+    with pytest.raises(NoGreetingError) as said:
+        Operator(Wanted(config=str(daemon.file))).status()
+    os.kill(supervisor, signal.SIGCONT)
+    assert verdict_on(said.value).code == Exit.NO_ANSWER
+    assert f"ringvisord is there with pid {daemon.process.pid}" in str(said.value)
+    assert "5 sessions run on" in str(said.value)
 
 
 def test_what_a_program_leaves_behind_is_found_below_whoever_adopted_it(daemon: RunningDaemon) -> None:
