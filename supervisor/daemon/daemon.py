@@ -136,6 +136,8 @@ class Daemon:
                 self._obey_signal(signal.Signals(number))
             case keeper.ServiceStarted(name=name, pid=pid):
                 self._services[name] = pid
+            case keeper.ServiceStopped(name=name, is_stopped=is_stopped):
+                self._report(f"{name} hangs: it was stopped" if is_stopped else f"{name} goes on")
             case keeper.ServiceDied(name=name):
                 self._services.pop(name, None)
                 self._report(f"{name} died: {news.status}, the next one comes in {news.respawn_in_s:g} s")

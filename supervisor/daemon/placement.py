@@ -9,6 +9,7 @@ from config.model import SessionSpec
 class Placement:
     slot: int
     worker_pid: int = 0
+    worker_hangs: bool = False
     started_wall_ns: int = 0  # of the last epoch
     ended_wall_ns: int = 0
     broken: str = ""  # why its ring could not be made

@@ -230,7 +230,8 @@ class Sessions:
         """The keeper has it already."""
         self.slots.claim(row.slot)
         run = self.registry.sessions[name].run
-        self.placements[name] = Placement(row.slot, row.worker_pid, _wall_ns(int(run.begun_s * 1e9)) if run else 0)
+        started_ns = _wall_ns(int(run.begun_s * 1e9)) if run else 0
+        self.placements[name] = Placement(row.slot, row.worker_pid, row.worker_is_stopped, started_ns)
 
     def place(self, name: str) -> None:
         """Give it a ring and a sink."""
@@ -276,6 +277,11 @@ class Sessions:
             case keeper.WorkerStarted():
                 if news.session in self.placements:
                     self.placements[news.session].worker_pid = news.pid
+                    self.placements[news.session].worker_hangs = False
+            case keeper.WorkerStopped(session=name, epoch=epoch, is_stopped=is_stopped):
+                if name in self.placements:
+                    self.placements[name].worker_hangs = is_stopped
+                self._events.add(name, "worker_hung" if is_stopped else "worker_goes_on", "", {"epoch": epoch})
             case keeper.WorkerDied():
                 self._events.add(
                     news.session, "worker_died", "", {"epoch": news.epoch, "respawn_in_s": news.respawn_in_s}

@@ -45,7 +45,8 @@ class StatusRows:
 
     def row(self, spec: SessionSpec, session: Session, placement: Placement, now_s: float) -> SessionStatus:
         gauge = self.gauges.read(spec.name)
-        facts = (placement.worker_pid, placement.started_wall_ns, placement.ended_wall_ns, placement.broken)
+        times_ns = (placement.started_wall_ns, placement.ended_wall_ns)
+        facts = (placement.worker_pid, placement.worker_hangs, *times_ns, placement.broken)
         kept = self._kept.get(spec.name)
         if kept is None or kept.session is not session or kept.spec is not spec or kept.facts != facts:
             row = session_status(spec, session, placement, gauge, now_s)
@@ -86,7 +87,7 @@ def session_status(
         io=_io(spec),
         offset=_offset(session, gauge),
         lost_bytes=gauge.lost_bytes,
-        health="none",
+        health="degraded" if placement.worker_hangs else "none",
         containment=CONTAINMENT,
         log=spec.log.path if spec.log else None,
         description=description(session, placement, uptime_s),

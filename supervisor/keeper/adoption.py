@@ -54,7 +54,7 @@ def adopted(records: Iterable[SessionRecord], found: Mapping[str, Found], now_ns
 
 def _take_over(table: Table, session: Session, run: Run, found: Found, now_ns: int) -> None:
     run.gate, run.pidfd, run.fds = -1, found.pidfd, _without_stdin(found.fds) if _closed_stdin(run) else found.fds
-    run.worker = Worker(found.worker_pid, found.worker_pidfd, now_ns)
+    run.worker = Worker(found.worker_pid, found.worker_pidfd, started_ns=now_ns)
     if run.program is ProgramState.GONE:
         return
     run.output = OutputState.FLOWING if found.has_run else OutputState.NONE

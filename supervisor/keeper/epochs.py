@@ -45,6 +45,7 @@ from supervisor.keeper.messages import (
     WaitStatus,
     WorkerDied,
     WorkerStarted,
+    WorkerStopped,
 )
 from supervisor.keeper.openers import OpenError, Stdio, opened
 from supervisor.keeper.records import Records
@@ -253,9 +254,17 @@ class Epochs:
 
     def _expect_worker(self, session: Session, run: Run) -> None:
         self._children.expect(run.worker.pid, lambda death: self._worker_died(session, run, death.status))
+        self._children.follow(
+            run.worker.pid, lambda is_stopped: self._worker_stopped(session, run, is_stopped=is_stopped)
+        )
+
+    def _worker_stopped(self, session: Session, run: Run, *, is_stopped: bool) -> None:
+        """Not by us, and not our business: whoever did it may want to look at it. Killed, it would be replaced."""
+        run.worker.is_stopped = is_stopped
+        self._tell(WorkerStopped(session.name, run.epoch, is_stopped))
 
     def _worker_died(self, session: Session, run: Run, status: WaitStatus) -> None:
-        run.worker.pid = 0
+        run.worker.pid, run.worker.is_stopped = 0, False
         match status:
             case Exited(code=code) if code in (OUTPUT_ENDED, RING_REFUSED):
                 run.output = OutputState.ENDED if code == OUTPUT_ENDED else OutputState.REFUSED

@@ -178,6 +178,7 @@ class SessionRow(Struct, frozen=True):
     output: str  # OutputState
     worker_pid: int
     report: int  # the epoch's end, if not acknowledged yet; else 0
+    worker_is_stopped: bool = False
 
 
 class ServiceRow(Struct, frozen=True):
@@ -245,6 +246,19 @@ class WorkerDied(_Message, frozen=True):
     respawn_in_s: float
 
 
+class WorkerStopped(_Message, frozen=True):
+    """By SIGSTOP or a debugger; or it goes on after that."""
+
+    session: str
+    epoch: int
+    is_stopped: bool
+
+
+class ServiceStopped(_Message, frozen=True):
+    name: str
+    is_stopped: bool
+
+
 class ServiceStarted(_Message, frozen=True):
     name: str
     pid: int
@@ -257,7 +271,17 @@ class ServiceDied(_Message, frozen=True):
 
 
 Report = StartFailed | ProgramExited | SignalReceived
-Event = Report | Started | OutputEnded | WorkerStarted | WorkerDied | ServiceStarted | ServiceDied
+Event = (
+    Report
+    | Started
+    | OutputEnded
+    | WorkerStarted
+    | WorkerStopped
+    | WorkerDied
+    | ServiceStarted
+    | ServiceStopped
+    | ServiceDied
+)
 Answer = Welcome | Goodbye | Done | Refused | TableReport
 
 encode = msgspec.msgpack.Encoder().encode

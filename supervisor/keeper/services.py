@@ -21,7 +21,7 @@ from supervisor.keeper.backoff import Backoff
 from supervisor.keeper.children import Children, Death, is_child
 from supervisor.keeper.log import log
 from supervisor.keeper.loop import Loop
-from supervisor.keeper.messages import Event, ServiceDied, ServiceRow, ServiceStarted, WaitStatus
+from supervisor.keeper.messages import Event, ServiceDied, ServiceRow, ServiceStarted, ServiceStopped, WaitStatus
 from supervisor.keeper.template import GO, MAX_BYTES, READY, ForkRequest, fork_template
 from supervisor.keeper.wards import Wards
 
@@ -227,6 +227,8 @@ class Services:
 
     def _expect(self, service: Service) -> None:
         self._children.expect(service.pid, lambda death: self._on_death(service, death))
+        name = service.spec.name
+        self._children.follow(service.pid, lambda is_stopped: self._tell(ServiceStopped(name, is_stopped)))
 
     def _on_death(self, service: Service, death: Death) -> None:
         service.pid = 0

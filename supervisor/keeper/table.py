@@ -51,6 +51,7 @@ class NotPossibleError(Exception):
 class Worker(Struct):
     pid: int = 0  # 0: to be forked again
     pidfd: int = -1  # of one that another keeper forked
+    is_stopped: bool = False
     started_ns: int = 0
     backoff: Backoff = Backoff()
 
@@ -230,5 +231,6 @@ def _row(session: Session) -> SessionRow:
         pid=run.pid if run and run.program is not ProgramState.GONE else 0,
         output=run.output if run else OutputState.NONE,
         worker_pid=run.worker.pid if run else 0,
+        worker_is_stopped=run.worker.is_stopped if run else False,
         report=run.report if run else 0,
     )

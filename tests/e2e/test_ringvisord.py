@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.control.messages import Outcome, Reread, Scale, Update, Verb
-from tests.support.daemon import RunningDaemon, running_daemon
+from supervisor.control.messages import FollowEvents, Happened, Outcome, Reread, Scale, Update, Verb
+from tests.support.daemon import PATIENCE_S, RunningDaemon, running_daemon
 
 SESSIONS = """
 [session.steady]
@@ -91,6 +91,22 @@ def test_a_new_supervisor_finds_everything_as_it_was(daemon: RunningDaemon) -> N
     report = daemon.status()
     assert report.fleet.processes["supervisor"] != killed
     assert {one.name: (one.state, one.pid, one.epoch) for one in report.sessions if one.name != "nowhere"} == before
+
+
+def test_a_stopped_worker_is_told_as_hung_and_the_session_as_degraded(daemon: RunningDaemon) -> None:
+    """Until it goes on; the program is none the wiser."""
+    before = daemon.wait_state("steady", "RUNNING")
+    for number, event, health in (
+        (signal.SIGSTOP, "worker_hung", "degraded"),
+        (signal.SIGCONT, "worker_goes_on", "none"),
+    ):
+        with daemon.client() as client:
+            events = client.stream(FollowEvents(1), timeout_s=PATIENCE_S)
+            daemon.status()
+            os.kill(before.worker_pid, number)
+            assert next(one for one in events if isinstance(one, Happened) and one.event == event).session == "steady"
+        assert daemon.session("steady").health == health
+    assert daemon.session("steady").pid == before.pid
 
 
 def test_an_update_touches_only_what_changed(daemon: RunningDaemon) -> None:

@@ -15,6 +15,7 @@ from supervisor.keeper.messages import (
     Started,
     WorkerDied,
     WorkerStarted,
+    WorkerStopped,
 )
 from tests.support.keeper import KeeperUnderTest, Supervisor, program, shell
 
@@ -45,6 +46,21 @@ def test_a_killed_worker_is_replaced_and_the_output_goes_on(keeper, supervisor, 
     assert supervisor.expect(ProgramExited).status == Exited(6)
     supervisor.expect(OutputEnded, refused=False)
     assert keeper.output("s").split() == [b"one", b"two"]
+
+
+def test_a_stopped_worker_is_said_to_be(keeper, supervisor):
+    """By the kernel's word, not by looking; a new supervisor reads it in the table; killed, it is replaced."""
+    worker = start(supervisor, program("cat"))
+    os.kill(worker, signal.SIGSTOP)
+    assert supervisor.expect(WorkerStopped, session="s").is_stopped
+    assert supervisor.row("s").worker_is_stopped
+    os.kill(worker, signal.SIGCONT)
+    assert not supervisor.expect(WorkerStopped, session="s").is_stopped
+    os.kill(worker, signal.SIGSTOP)
+    assert supervisor.expect(WorkerStopped, session="s").is_stopped
+    os.kill(worker, signal.SIGKILL)
+    supervisor.expect(WorkerStarted)
+    assert not supervisor.row("s").worker_is_stopped
 
 
 def test_a_worker_has_its_own_fds_and_no_others(keeper, supervisor):
