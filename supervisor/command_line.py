@@ -9,12 +9,14 @@ from typing import NamedTuple
 import click
 import msgspec
 
+from childproc.worker_record import living
 from config import ConfigErrors, load
 from config.errors import Problem
+from config.load import load_settings
 from supervisor.errand import Errand, RunDemo, RunFleet, encode
 from supervisor.fleet_needs import needs_of
-from supervisor.fleet_place import place_of
-from supervisor.limits import Finding, Level, limit_findings
+from supervisor.fleet_place import place_of, read_place
+from supervisor.limits import Finding, Level, Needs, limit_findings
 from supervisor.limits_here import limits_here
 from supervisor.namesake import namesake_warning
 
@@ -132,14 +134,29 @@ def _plan_to_run(call: Call, log_format: str | None, *, as_daemon: bool) -> None
         loaded = load(call.config_file)
     except ConfigErrors as errors:
         _print_problems(errors.problems, as_json=False)
-        sys.exit(USAGE)
+        _take_over_as_it_was(call, as_daemon=as_daemon)
+        return
     for warning in (*loaded.warnings, namesake_warning()):
         if warning is not None:
             click.echo(f"warning: {warning}", err=True)
     place = place_of(loaded.fleet, loaded.fleet.config, log_format or loaded.fleet.log_format)
     needs = needs_of(loaded.fleet)
-    _print_limits(limit_findings(limits_here(loaded.fleet.ring_dir, place.ring_dir), needs))
+    if not living(place.runtime_dir):  # what runs on has what it needs, and would be counted twice
+        _print_limits(limit_findings(limits_here(loaded.fleet.ring_dir, place.ring_dir), needs))
     call.send_on(RunFleet(place, as_daemon, needs.nofile))
+
+
+def _take_over_as_it_was(call: Call, *, as_daemon: bool) -> None:
+    """A fleet that runs on without its ringvisord needs none of the file but where it lives."""
+    try:
+        runtime_dir = load_settings(call.config_file).runtime_dir
+    except ConfigErrors:
+        sys.exit(USAGE)
+    running, place = living(runtime_dir), read_place(runtime_dir)
+    if not running or place is None:
+        sys.exit(USAGE)
+    click.echo("the fleet runs on, and goes on as it was in force: mend the file, then ringctl update", err=True)
+    call.send_on(RunFleet(place, as_daemon, Needs(len(running), 0, 0, 0).nofile))
 
 
 def _print_limits(findings: list[Finding]) -> None:

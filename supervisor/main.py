@@ -15,7 +15,14 @@ from ipc.ring_dir import sweep_ring_dir
 from supervisor.daemonize import daemonize
 from supervisor.errand import Errand, RunDemo, RunFleet, decode
 from supervisor.fleet_lock import FleetTakenError, lock_fleet
-from supervisor.fleet_place import FleetPlace, forget_applied_fleet, make_directories, read_place, write_place
+from supervisor.fleet_place import (
+    FleetPlace,
+    applied_fleet_path,
+    forget_applied_fleet,
+    make_directories,
+    read_place,
+    write_place,
+)
 from supervisor.keeper.process import Installation, run
 from supervisor.keeper.records import Records
 from supervisor.keeper.wakeup import FORWARDED
@@ -74,6 +81,9 @@ def _place_in_force(place: FleetPlace) -> FleetPlace:
     """Of a fleet that its last ringvisord did not end: where it lives, whatever the file says by now. Else swept."""
     records = Records(place.runtime_dir)
     if records.sessions():
+        if _is_edited(place):
+            edited = "the fleet goes on as it was in force, its file was edited since: ringctl update applies it"
+            place.main_log.say("warning", "ringvisord", edited, {"config": place.config})
         return read_place(place.runtime_dir) or place
     if living := sweep_ring_dir(place.ring_dir):
         raise FleetTakenError(
@@ -83,6 +93,13 @@ def _place_in_force(place: FleetPlace) -> FleetPlace:
     records.clear()
     forget_applied_fleet(place)
     return place
+
+
+def _is_edited(place: FleetPlace) -> bool:
+    try:
+        return os.stat(place.config).st_mtime_ns > os.stat(applied_fleet_path(place.runtime_dir)).st_mtime_ns
+    except OSError:
+        return False
 
 
 def _ask_command_line() -> Errand:

@@ -17,7 +17,7 @@ from supervisor.cli.operating import Operator
 from supervisor.cli.places import Wanted
 from supervisor.cli.verdicts import verdict_on
 from supervisor.control.client import NoGreetingError
-from supervisor.control.messages import Verb
+from supervisor.control.messages import Update, Verb
 from supervisor.keeper.table import SessionRecord
 from tests.support import leaks
 from tests.support.changes import wait_until
@@ -104,6 +104,24 @@ def test_headless_ringctl_says_that_nobody_answers_and_what_runs_on(daemon: Runn
     assert said.returncode == Exit.NO_ANSWER
     assert "5 sessions run on without it" in said.stderr
     assert "5 run on" in ringctl(daemon, "fleets").stdout
+
+
+def test_what_was_in_force_goes_on_whatever_stands_in_the_file(daemon: RunningDaemon) -> None:
+    """An edit waits for `update`, and is said to; a broken file keeps nobody from what runs."""
+    before = facts(daemon)
+    kill(daemon)
+    daemon.write(SESSIONS.replace("exec sleep 1000", "exec sleep 2000"))
+    launch_and_wait(daemon)
+    assert facts(daemon) == before
+    assert "edited since: ringctl update applies it" in daemon.output()
+    kill(daemon)
+    daemon.write(SESSIONS.replace("exec sleep 1000", "exec sleep 2000").replace("command", "comand"))
+    launch_and_wait(daemon)
+    assert facts(daemon) == before
+    daemon.write(SESSIONS.replace("exec sleep 1000", "exec sleep 2000"))
+    daemon.stream(Update(1))
+    assert daemon.wait_state("web-0", "RUNNING").epoch == 2
+    assert daemon.session("steady").pid == before["steady"][2]
 
 
 def test_a_supervisor_that_is_stopped_is_said_to_be(daemon: RunningDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
