@@ -6,7 +6,9 @@ is killed in between, exactly that one write is in doubt, and whoever looks can 
 
 import os
 import select
+from collections import Counter
 
+from childproc.handover import Handover
 from childproc.input_port import InputPort
 from childproc.input_queue import Chunk, InputQueue
 from childproc.terminal import Terminal
@@ -15,6 +17,7 @@ from ipc.ring_writer import RingWriter
 from ipc.worker_messages import Discarded, Refusal, Refused, Written
 
 INPUT_LIMIT_BYTES = 4 << 20
+_NOBODY = -1
 
 
 class Feeder:
@@ -49,7 +52,7 @@ class Feeder:
     def close(self, client: int, request: int) -> None:
         """End of file, behind what is queued."""
         data = self._terminal.end_of_file() if self._terminal else b""
-        self.take(Chunk(client, request, data))
+        self.take(Chunk(client, request, data, kept=False))
         self._closing = self._terminal is None
 
     def close_if_done(self) -> None:
@@ -88,6 +91,27 @@ class Feeder:
         """What is queued will never go in, and its senders are told."""
         for chunk in self._queue.discard():
             self._port.answer(chunk.client, Discarded(chunk.id))
+
+    # --- from one worker to the next ---
+
+    def hand_over(self, epoch: int) -> Handover:
+        """What its clients will not send again. They are told where each of them stands."""
+        left = self._queue.unfinished()
+        is_final = self._closing or not all(chunk.kept for chunk in left)
+        ours = [chunk for chunk in left if is_final or not self._port.is_there(chunk.client)]
+        ahead: Counter[int] = Counter()  # by client: so many bytes that it still has are looked after
+        for chunk in ours:
+            ahead[chunk.client] += len(chunk.data) if chunk.kept else 0
+        if left:
+            ahead[left[0].client] += self._queue.done_in_head
+        self._port.settle(self._writer.memory.q[at.W_INPUT_OFFSET], ahead)
+        return Handover(epoch, tuple(chunk.data for chunk in ours), closes=self._closing)
+
+    def go_on(self, handover: Handover) -> None:
+        """They were taken by the last worker, which had looked at them."""
+        for data in handover.inputs:
+            self._queue.offer(Chunk(_NOBODY, 0, data), None)
+        self._closing = handover.closes
 
     def _sweep(self, terminal: Terminal) -> None:
         """What a Ctrl-C would do to all input before it, if it did not have to wait behind it."""

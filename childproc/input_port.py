@@ -6,10 +6,11 @@ belongs to somebody else, whom the answers to what is still queued do not concer
 """
 
 import array
+import contextlib
 import itertools
 import select
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from childproc.writer_lease import WriterLease
@@ -30,11 +31,13 @@ from ipc.worker_messages import (
     Refusal,
     Refused,
     Resize,
+    Written,
     decode_to_worker,
     encode,
 )
 
 MAX_CLIENTS = 64
+_NO_REQUEST = 0  # the id of none: clients count from 1
 
 
 class Request(NamedTuple):
@@ -105,6 +108,9 @@ class InputPort:
         if not packet:
             self._drop(client)
             return None
+        return self._taken(client, packet, greeting)
+
+    def _taken(self, client: _Client, packet: bytes, greeting: Callable[[], Greeting]) -> Request | None:
         try:
             return self._understood(client, packet, greeting)
         except ProtocolError as error:
@@ -153,6 +159,28 @@ class InputPort:
         if client is not None and not _try_send(client.socket, message):
             self._drop(client)
 
+    # --- making place for the next worker ---
+
+    def is_there(self, number: int) -> bool:
+        return number in self._by_number
+
+    def last_requests(self, greeting: Callable[[], Greeting]) -> Iterator[Request]:
+        """What clients said until their lines were cut, which they are here: nothing of it is left unread."""
+        for client in list(self._by_fd.values()):
+            with contextlib.suppress(OSError):
+                client.socket.shutdown(socket.SHUT_RD)
+                while packet := client.socket.recv(MAX_PACKET_BYTES):
+                    if request := self._taken(client, packet, greeting):
+                        yield request
+            if self.is_there(client.number) and _has_hung_up(client.socket):
+                self._drop(client)
+
+    def settle(self, input_offset: int, ahead: Mapping[int, int]) -> None:
+        """Each client learns up to where it need not send again: so it does not count as its own what others sent."""
+        for number, client in list(self._by_number.items()):
+            if client.greeted:
+                self.answer(number, Written(_NO_REQUEST, input_offset - ahead.get(number, 0)))
+
     def lend(self, number: int, lent: Lent, fds: Sequence[int]) -> None:
         client = self._by_number.get(number)
         if client is not None and not _try_send(client.socket, lent, fds):
@@ -173,6 +201,12 @@ class InputPort:
         for client in list(self._by_fd.values()):
             self._drop(client)
         self._socket.close()
+
+
+def _has_hung_up(client: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(client, 0)
+    return bool(poll.poll(0))
 
 
 def _try_send(client: socket.socket, message: FromWorker, fds: Sequence[int] = ()) -> bool:

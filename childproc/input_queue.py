@@ -16,9 +16,12 @@ CHUNKS_MAX = 4096  # inputs of a byte cost memory too
 
 
 class Chunk(NamedTuple):
+    """`kept`: its client has it too until it is answered, as with all inputs; an end of file is said once."""
+
     client: int
     id: int
     data: bytes
+    kept: bool = True
 
 
 class InputQueue:
@@ -59,6 +62,17 @@ class InputQueue:
             return None
         self._done_in_head = 0
         return self._chunks.popleft()
+
+    @property
+    def done_in_head(self) -> int:
+        return self._done_in_head
+
+    def unfinished(self) -> list[Chunk]:
+        """What has not gone in, in order: the head without what has."""
+        if not self._chunks:
+            return []
+        head, *others = self._chunks
+        return [head._replace(data=head.data[self._done_in_head :]), *others]
 
     def discard(self) -> list[Chunk]:
         """A Ctrl-C sweeps away what was typed before it."""

@@ -48,3 +48,4 @@ class LastWord(msgspec.Struct, frozen=True):
 # A worker's exit codes. Any other, and any signal, is a crash: the keeper forks the next worker.
 OUTPUT_ENDED = 0
 RING_REFUSED = 3
+MADE_PLACE = 4  # it was asked to, by SIGTERM: the next worker goes on where it stopped, between two frames

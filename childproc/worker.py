@@ -21,12 +21,13 @@ from typing import NoReturn, assert_never
 
 from setproctitle import setproctitle
 
+from childproc import handover
 from childproc.ending import Ending
 from childproc.exit_status import exit_status, wait_reaped
 from childproc.feeder import Feeder
-from childproc.input_port import InputPort
+from childproc.input_port import InputPort, Request
 from childproc.input_queue import Chunk
-from childproc.job import OUTPUT_ENDED, RING_REFUSED, LastWord, PipeFds, PtyFds, WorkerJob
+from childproc.job import MADE_PLACE, OUTPUT_ENDED, RING_REFUSED, LastWord, PipeFds, PtyFds, WorkerJob
 from childproc.output import SHRINK_AFTER_S, Output
 from childproc.resizing import Resizing
 from childproc.source import Pumped, Source, pipe_source, terminal_source
@@ -61,8 +62,9 @@ def run(
     except (IpcError, OSError) as error:
         report(f"session {job.session}: {error}")
         os._exit(RING_REFUSED)
-    Worker(job, writer, shrink_after_s).run()
-    os._exit(OUTPUT_ENDED)
+    worker = Worker(job, writer, shrink_after_s)
+    signal.signal(signal.SIGTERM, lambda *_: worker.make_place())
+    os._exit(worker.run())
 
 
 def input_socket_path(runtime_dir: str, session: str) -> str:
@@ -96,23 +98,42 @@ class Worker:
         self._resizing = Resizing(self._terminal, writer)
         self._pumped = Pumped.EMPTY
         self._in_doubt_bytes = 0
+        self._makes_place = False
 
-    def run(self) -> None:
+    def make_place(self) -> None:
+        """From a signal handler. Whoever sent it rings the bell too: a poll goes on after a signal."""
+        self._makes_place = True
+
+    def run(self) -> int:
+        """Gives the exit code."""
         if self._already_ended():
-            return
+            return OUTPUT_ENDED
         if self._writer.epoch == self._job.epoch:
             self._take_over()
         else:
             self._begin()
         if self._job.fds is None:  # salvaged by now: nothing more can come
             self._end(End(EndReason.FAILED, errno.EIO))
-            return
+            return OUTPUT_ENDED
+        self._feeder.go_on(handover.take(self._job.runtime_dir, self._job.session, self._job.epoch))
         self._poll.register(self._job.pidfd, select.EPOLLIN)
         self._poll.register(self._bell, select.EPOLLIN)
-        while (reason := self._turn()) is None:
-            pass
+        reason = None
+        while reason is None and not self._makes_place:
+            reason = self._turn()
+        if reason is None:
+            self._hand_over()
+            return MADE_PLACE
         self._end(End(reason, 0))
         self._leave_word()
+        return OUTPUT_ENDED
+
+    def _hand_over(self) -> None:
+        """Between two turns nothing is half done: no window is armed, no write in flight."""
+        for request in self._port.last_requests(self._greeting):
+            self._act_on(request)
+        handover.leave(self._job.runtime_dir, self._job.session, self._feeder.hand_over(self._job.epoch))
+        self._port.close()
 
     # --- the epoch's first and last frame ---
 
@@ -235,9 +256,10 @@ class Worker:
             self._feeder.feed()
 
     def _receive(self, fd: int) -> None:
-        request = self._port.receive(fd, self._greeting)
-        if request is None:
-            return
+        if request := self._port.receive(fd, self._greeting):
+            self._act_on(request)
+
+    def _act_on(self, request: Request) -> None:
         match request.message:
             case Input(id=number, data=data):
                 self._feeder.take(Chunk(request.client, number, data))

@@ -36,7 +36,7 @@ def announce(job: WorkerJob) -> bool:
     marks = {name: mark(fd) for name, fd in named(job.fds).items()}
     record = WorkerRecord(identify(os.getpid()), job, marks)
     try:
-        _write(_path(job.runtime_dir, job.session, "worker"), msgspec.msgpack.encode(record))
+        write_whole(path_of(job.runtime_dir, job.session, "worker"), msgspec.msgpack.encode(record))
     except OSError as error:
         sys.stderr.write(f"ringvisor: worker of {job.session}: another keeper will not find it: {error}\n")
     return not job.keeper_pid or job.keeper_pid == _keeper_in_charge(job.runtime_dir)
@@ -66,11 +66,14 @@ def keeper_path(runtime_dir: str) -> str:
 
 
 def leave_word(job: WorkerJob, word: LastWord) -> None:
-    _write(_path(job.runtime_dir, job.session, "left"), msgspec.msgpack.encode(word))
+    write_whole(path_of(job.runtime_dir, job.session, "left"), msgspec.msgpack.encode(word))
 
 
 def read_record(runtime_dir: str, session: str) -> WorkerRecord | None:
-    with contextlib.suppress(OSError, msgspec.MsgspecError), open(_path(runtime_dir, session, "worker"), "rb") as file:
+    with (
+        contextlib.suppress(OSError, msgspec.MsgspecError),
+        open(path_of(runtime_dir, session, "worker"), "rb") as file,
+    ):
         return msgspec.msgpack.decode(file.read(), type=WorkerRecord)
     return None
 
@@ -93,15 +96,15 @@ def _is_there(process: Identity) -> bool:
 
 
 def read_word(runtime_dir: str, session: str) -> LastWord | None:
-    with contextlib.suppress(OSError, msgspec.MsgspecError), open(_path(runtime_dir, session, "left"), "rb") as file:
+    with contextlib.suppress(OSError, msgspec.MsgspecError), open(path_of(runtime_dir, session, "left"), "rb") as file:
         return msgspec.msgpack.decode(file.read(), type=LastWord)
     return None
 
 
 def forget(runtime_dir: str, session: str) -> None:
-    for kind in ("worker", "left", "sock"):
+    for kind in ("worker", "left", "sock", "input"):
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(_path(runtime_dir, session, kind))
+            os.unlink(path_of(runtime_dir, session, kind))
 
 
 def named(fds: PtyFds | PipeFds | None) -> dict[str, int]:
@@ -120,11 +123,11 @@ def mark(fd: int) -> Mark:
     return status.st_dev, status.st_ino, number
 
 
-def _path(runtime_dir: str, session: str, kind: str) -> str:
+def path_of(runtime_dir: str, session: str, kind: str) -> str:
     return f"{runtime_dir}/w/{session}.{kind}"
 
 
-def _write(path: str, content: bytes) -> None:
+def write_whole(path: str, content: bytes) -> None:
     unnamed = path + ".new"
     fd = os.open(unnamed, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:

@@ -34,7 +34,7 @@ from ipc.board import FIRST_LOG_BELL, sleeping_word
 from ipc.frames import Kind
 from ipc.ordering import barrier
 from ipc.ring_attach import attach_reader
-from ipc.ring_dir import create_ring_dir, open_board, open_reader_bell
+from ipc.ring_dir import create_ring_dir, open_board, open_reader_bell, open_writer_bell
 from ipc.ring_file import create_ring, open_ring
 from ipc.ring_spec import RingSpec
 from supervisor.keeper.openers import opened
@@ -188,6 +188,16 @@ class WorkerRig:
     def replace_worker(self) -> None:
         self.kill_worker()
         self.start_worker()
+
+    def have_worker_replaced(self) -> int:
+        """As in an upgrade. Gives its exit code."""
+        os.kill(self.worker_pid, signal.SIGTERM)
+        open_writer_bell(self.ring_dir, SESSION).ring()
+        self._collect_worker(wait=True)
+        assert self.worker_status is not None
+        left = self.worker_status
+        self.start_worker()
+        return left
 
     def close_stdin(self) -> None:
         """The keeper's half of it."""
