@@ -59,6 +59,11 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         ),
         **_family("version", version="The release of ringvisord that answers."),
         **_family("fleets", fleets="Which fleets run here."),
+        **_family(
+            "service",
+            install_service="Make the fleet a service of systemd.",
+            uninstall_service="Take that service away again.",
+        ),
         **_family("doctor", doctor="Look at this machine and installation, and say what to change."),
     },
     "Shell": {

@@ -8,17 +8,18 @@ supervisor is in services.py.
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
 from childproc.exit_status import is_dead
 from childproc.identity import Identity, open_pidfd
-from childproc.job import LastWord
+from childproc.job import LastWord, PipeFds, PtyFds
 from childproc.worker_record import WorkerRecord, read_record, read_word
 from ipc.ring_file import ring_path
 from supervisor.keeper import borrowing
 from supervisor.keeper.adoption import Found, adopted
+from supervisor.keeper.fd_store import stored_streams
 from supervisor.keeper.forking import ever_execed
 from supervisor.keeper.log import log
 from supervisor.keeper.records import Records
@@ -33,8 +34,12 @@ class _Trace(Struct, frozen=True):
     pidfd: int
 
 
-def adopt(ring_dir: str, runtime_dir: str, services: Sequence[Service]) -> Table:
-    """Empty where nothing is to be adopted. `services` learn whom they are to replace."""
+def adopt(
+    ring_dir: str, runtime_dir: str, services: Sequence[Service], stored: Mapping[str, int] | None = None
+) -> Table:
+    """Empty where nothing is to be adopted. `services` learn whom they are to replace; `stored` (see fd_store) is ours
+    to close."""
+    stored = stored or {}
     records = Records(runtime_dir)
     left = records.services()
     records.keep_keeper(left)
@@ -44,7 +49,13 @@ def adopt(ring_dir: str, runtime_dir: str, services: Sequence[Service]) -> Table
     traces = {name: trace for name, run in runs.items() if run and (trace := _trace(runtime_dir, name, run))}
     borrowed = _borrow({name: trace for name, trace in traces.items() if trace.pidfd >= 0 and trace.record.job.fds})
     found = {
-        name: _look(run, traces.get(name), borrowed.get(name), read_word(runtime_dir, name))
+        name: _look(
+            run,
+            traces.get(name),
+            borrowed.get(name),
+            read_word(runtime_dir, name),
+            stored_streams(stored, name, run.epoch),
+        )
         for name, run in runs.items()
         if run
     }
@@ -52,7 +63,8 @@ def adopt(ring_dir: str, runtime_dir: str, services: Sequence[Service]) -> Table
         records.forget(name)
         del runs[name]
     table = adopted([record for record in sessions if record.session.name in runs], found, time.monotonic_ns())
-    for fd in {fd for one in found.values() for fd in one.open_fds()}.difference(table.open_fds()):
+    found_fds = {fd for one in found.values() for fd in one.open_fds()} | set(stored.values())
+    for fd in found_fds.difference(table.open_fds()):
         os.close(fd)
     if sessions:
         log(_in_words(table))
@@ -87,7 +99,13 @@ def _borrow(workers: dict[str, _Trace]) -> dict[str, borrowing.Borrowed]:
     return borrowed
 
 
-def _look(run: Run, worker: _Trace | None, lent: borrowing.Borrowed | None, word: LastWord | None) -> Found:
+def _look(
+    run: Run,
+    worker: _Trace | None,
+    lent: borrowing.Borrowed | None,
+    word: LastWord | None,
+    stored: PtyFds | PipeFds | None,
+) -> Found:
     pidfd = lent.pidfd if lent else -1
     if pidfd < 0 and run.program is not ProgramState.GONE:
         pidfd = open_pidfd(Identity(run.pid, run.start_ticks))
@@ -97,7 +115,7 @@ def _look(run: Run, worker: _Trace | None, lent: borrowing.Borrowed | None, word
         has_run=worker is not None or pidfd < 0 or ever_execed(run.pid),
         worker_pid=worker.record.process.pid if worker and is_alive else 0,
         worker_pidfd=worker.pidfd if worker else -1,
-        fds=lent.fds if lent else None,
+        fds=lent.fds if lent else stored,
         word=word,
     )
 

@@ -29,6 +29,8 @@ from childproc.program import FAILED, GO, PREPARED, Checkpoint, become
 from childproc.spec import Phase, ProgramSpec, StartError
 from supervisor.keeper.backoff import STEADY_S
 from supervisor.keeper.children import Children, Death, is_child
+from supervisor.keeper.containment import enter
+from supervisor.keeper.fd_store import FdStore, streams
 from supervisor.keeper.forking import ever_execed, fork, fork_detached
 from supervisor.keeper.log import log
 from supervisor.keeper.loop import Loop
@@ -67,6 +69,8 @@ class Surroundings(msgspec.Struct, frozen=True):
     checkpoint: Checkpoint
     start_max_s: float = START_MAX_S
     steady_s: float = STEADY_S
+    containment: tuple[str, ...] = ()
+    store: FdStore = FdStore(None)
 
 
 class Epochs:
@@ -144,13 +148,18 @@ class Epochs:
         spec = msgspec.structs.replace(spec, rlimits={**self._around.rlimits, **spec.rlimits})
         ours, childs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours, childs:
-            run.pid = fork(lambda: become(spec, stdio.program, childs.fileno(), self._around.checkpoint))
+            run.pid = fork(lambda: self._be_program(spec, stdio, childs.fileno()))
             self._expect_program(session, run)
             run.pidfd = os.pidfd_open(run.pid)
             ours.setblocking(False)
             run.gate = ours.detach()
         run.fds = stdio.ours
+        self._around.store.keep(session.name, run.epoch, run.fds)
         self._watch_gate(session, run)
+
+    def _be_program(self, spec: ProgramSpec, stdio: Stdio, gate: int) -> NoReturn:
+        enter(self._around.containment)
+        become(spec, stdio.program, gate, self._around.checkpoint)
 
     def _never_forked(self, session: Session, run: Run, phase: Phase, error: OSError) -> None:
         """Or forked and at once unable to go on: then its death is what ends it."""
@@ -202,7 +211,7 @@ class Epochs:
             self._over(session, self._table.exited(session, run, death.status, death.time_ns))
             return
         error = run.error or StartError(0, Phase.DIED, b"", f"{_in_words(death.status)} before it ran")
-        self._close_fds(run)
+        self._close_fds(session, run)
         self._over(session, self._table.failed(session, run, error, death.time_ns))
 
     def _over(self, session: Session, report: Report) -> None:
@@ -234,6 +243,7 @@ class Epochs:
         self._tell(WorkerStarted(session.name, run.epoch, run.worker.pid))
 
     def _be_worker(self, job: WorkerJob) -> None:
+        enter(self._around.containment)
         if worker_record.announce(job):
             self._around.run_worker(job)
 
@@ -297,6 +307,7 @@ class Epochs:
         match run.fds:
             case PipeFds(stdin=stdin) if stdin >= 0:
                 os.close(stdin)
+                self._around.store.drop(session.name, run.epoch, ("stdin",))
                 run.fds = msgspec.structs.replace(run.fds, stdin=-1)
                 self._records.keep(session, self._table)
             case PipeFds():
@@ -306,11 +317,12 @@ class Epochs:
 
     def settle(self, session: Session) -> None:
         if session.run and session.run.over:
-            self._close_fds(session.run)
+            self._close_fds(session, session.run)
             session.run = None
             self._records.keep(session, self._table)
 
-    def _close_fds(self, run: Run) -> None:
+    def _close_fds(self, session: Session, run: Run) -> None:
+        self._around.store.drop(session.name, run.epoch, streams(run.fds))
         if run.gate >= 0:
             self._loop.unwatch(run.gate)
         for fd in run.open_fds():

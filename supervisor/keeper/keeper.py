@@ -24,7 +24,9 @@ from supervisor.keeper import reexec
 from supervisor.keeper.backoff import STEADY_S
 from supervisor.keeper.bells import Bells
 from supervisor.keeper.children import Children
+from supervisor.keeper.containment import find_containment
 from supervisor.keeper.epochs import START_MAX_S, Epochs, Surroundings
+from supervisor.keeper.fd_store import FdStore, systemd
 from supervisor.keeper.forking import become_subreaper
 from supervisor.keeper.link import Link, LinkState, LyingPeerError
 from supervisor.keeper.log import log
@@ -120,6 +122,8 @@ class Keeper:
         self._reexec_under_way = False
 
         become_subreaper()
+        containment = find_containment(self._config.runtime_dir)
+        self.store = FdStore(systemd(os.environ, os.getpid()))
         self._loop = Loop()
         self._children = Children()
         self._bells = Bells(self._config.ring_dir)
@@ -129,7 +133,7 @@ class Keeper:
             self._loop,
             self._children,
             self._records,
-            self._surroundings(),
+            self._surroundings(containment),
             tell=self._tell,
             after_crash=self._bells.ring_readers,
         )
@@ -143,6 +147,7 @@ class Keeper:
             after_crash=self._service_crashed,
             before_start=self._keep_record,
             steady_s=self._config.steady_s,
+            containment=containment,
         )
         self._link = Link(
             self._loop,
@@ -177,7 +182,7 @@ class Keeper:
     def _keep_record(self) -> None:
         self._records.keep_keeper(self._services.identities())
 
-    def _surroundings(self) -> Surroundings:
+    def _surroundings(self, containment: tuple[str, ...]) -> Surroundings:
         return Surroundings(
             ring_dir=self._config.ring_dir,
             runtime_dir=self._config.runtime_dir,
@@ -186,6 +191,8 @@ class Keeper:
             checkpoint=self._collaborators.checkpoint,
             start_max_s=self._config.start_max_s,
             steady_s=self._config.steady_s,
+            containment=containment,
+            store=self.store,
         )
 
     # ---- signals

@@ -22,6 +22,7 @@ from ipc.unix_socket import listen_stream
 from supervisor.keeper import reexec
 from supervisor.keeper.adopting import adopt
 from supervisor.keeper.backoff import STEADY_S
+from supervisor.keeper.fd_store import taken_back
 from supervisor.keeper.keeper import Collaborators, Keeper, KeeperConfig, first_state, load_state
 from supervisor.keeper.log import VOICE, log, speak_as
 from supervisor.keeper.services import ServiceSpec
@@ -73,12 +74,15 @@ def run(installation: Installation) -> int:
     """Until the supervisor asks for the end; gives the exit code that it asked for."""
     VOICE.log = installation.log
     setproctitle(f"ringvisord: keeper [{os.path.basename(installation.runtime_dir)}]")
+    stored = taken_back(os.environ, os.getpid())
     create_ring_dir(installation.ring_dir)
     control = listen_stream(installation.control_socket) if installation.control_socket else None
     state = first_state(keeper_config(installation, control))
     _raise_nofile(installation.nofile)
-    state.table = adopt(installation.ring_dir, installation.runtime_dir, state.services)
-    code = Keeper(state, COLLABORATORS).run()
+    state.table = adopt(installation.ring_dir, installation.runtime_dir, state.services, stored)
+    keeper = Keeper(state, COLLABORATORS)
+    keeper.store.go_on(stored, state.table.runs())
+    code = keeper.run()
     remove_ring_dir(installation.ring_dir)
     return code
 

@@ -63,6 +63,7 @@ class Services:
         after_crash: Callable[[ServiceSpec], None],
         before_start: Callable[[], None],
         steady_s: float,
+        containment: tuple[str, ...] = (),
     ) -> None:
         self.all = {service.spec.name: service for service in services}
         self._preload = preload
@@ -74,6 +75,7 @@ class Services:
         self._after_crash = after_crash
         self._before_start = before_start
         self._steady_s = steady_s
+        self._containment = containment  # of those that are to outlive the keeper
         self._ending: set[str] = set()
         self._template_pid = 0
         self._template: socket.socket | None = None
@@ -183,7 +185,9 @@ class Services:
 
     def _request(self, service: Service, fds: Sequence[int], names: tuple[str, ...]) -> bool:
         """False: the template is gone, and the gate ends at once because nobody has its other end."""
-        request = ForkRequest(service.spec.name, service.spec.entry, service.spec.args, names, service.predecessor)
+        spec = service.spec
+        containment = () if spec.decides else self._containment
+        request = ForkRequest(spec.name, spec.entry, spec.args, names, service.predecessor, containment)
         try:
             if self._template:
                 packets.send(self._template, msgspec.msgpack.encode(request), fds)

@@ -209,6 +209,10 @@ class Table(Struct):
     def open_fds(self) -> list[int]:
         return [fd for session in self.sessions.values() if session.run for fd in session.run.open_fds()]
 
+    def runs(self) -> dict[str, Run]:
+        """Epochs under way, by session."""
+        return {session.name: session.run for session in self.sessions.values() if session.run}
+
     def programs_left(self) -> int:
         return sum(1 for session in self.sessions.values() if session.run)
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from supervisor.keeper import packets
+from supervisor.keeper.containment import enter
 from supervisor.keeper.forking import fork_detached
 from supervisor.keeper.messages import WaitStatus
 
@@ -44,6 +45,7 @@ class ForkRequest(msgspec.Struct, frozen=True):
     args: tuple[str, ...]
     fd_names: tuple[str, ...]  # of the fds that come with the request, after the gate
     predecessor: WaitStatus | None
+    containment: tuple[str, ...] = ()
 
 
 def run(connection: socket.socket, preload: Iterable[str], keeper_pid: int) -> None:
@@ -101,6 +103,7 @@ def _become_service(request: ForkRequest, fds: tuple[int, ...], orphaned: int, k
     if os.read(gate, 1) != GO:
         return
     os.close(gate)
+    enter(request.containment)
     named = dict(zip(request.fd_names, own_fds, strict=True))
     resolve(request.entry)(ServiceJob(request.name, request.args, named, request.predecessor))
 

@@ -1,0 +1,1 @@
+"""ringvisor as a service of systemd: its units, rendered from facts and written where systemd looks."""
