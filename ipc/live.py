@@ -77,8 +77,13 @@ class Live:
     def subscribers(self) -> int:
         return sum(client.wish is not None for client in self._clients.values())
 
+    @property
+    def wakeup_fd(self) -> int:
+        """A byte written to it wakes the main thread."""
+        return self._bell.fd
+
     def wake(self) -> None:
-        """From anywhere, signal handlers included."""
+        """From any thread."""
         self._bell.ring()
 
     def post(self, act: Callable[[], None]) -> None:

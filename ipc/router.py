@@ -67,6 +67,8 @@ def run(ring_dir: str, runtime_dir: str, *, predecessor_fell: bool, report: Call
         router.note_predecessor(fell=predecessor_fell)
         words.begin()
         threading.excepthook = lambda fall: _fall(words, fall.exc_value or fall.exc_type())
+        # The kernel gives a signal to any thread, but only the main one runs handlers: it must not sleep on meanwhile.
+        signal.set_wakeup_fd(router.wakeup_fd, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, lambda *_: router.stop())
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
@@ -114,8 +116,12 @@ class Router:
         self._lanes = Lanes(ring_dir, self._new_lane, self._live.post, self._aside_until_ns)
         self._stopping = False
 
+    @property
+    def wakeup_fd(self) -> int:
+        return self._live.wakeup_fd
+
     def stop(self) -> None:
-        """Also from a signal handler."""
+        """From a signal handler."""
         self._stopping = True
         self._live.wake()
 

@@ -1,5 +1,6 @@
 """What the supervisor asks of the router, what it answers, and how it ends."""
 
+import ctypes
 import os
 import random
 import resource
@@ -293,6 +294,16 @@ def test_sigterm_writes_what_there_is_and_vouches_for_it(router: Installation) -
     for number in range(10):
         report = verify_log(router.log_dir, f"t{number}.log")
         assert (report.count, report.unchecked_bytes, report.problems) == (20_000, 0, [])
+
+
+def test_sigterm_ends_it_whichever_thread_gets_it(router: Installation) -> None:
+    """The kernel prefers the main thread, but not always, and only that one runs Python's handlers."""
+    router.session("s").write(1)
+    router.wait_logged("s", 1)
+    router.status()  # the main thread goes back to sleep after this
+    lane = next(int(thread) for thread in os.listdir(f"/proc/{router.pid}/task") if int(thread) != router.pid)
+    ctypes.CDLL(None).tgkill(router.pid, lane, signal.SIGTERM)
+    assert router.wait() == 0
 
 
 def test_sigterm_ends_it_under_a_load_that_never_ends(router: Installation) -> None:
