@@ -271,8 +271,8 @@ class Installation:
 
     def wait(self) -> int:
         """Its wait status. As the keeper does after each death, all bells are rung."""
-        pid, self.pid = self.pid, 0
-        status = self.forks.wait(pid)
+        status = self.forks.wait(self.pid)
+        self.pid = 0
         for number in range(BELLS):
             _ring(f"{self.ring_dir}/bell.{number}")
         for session in self._slots:
