@@ -308,6 +308,7 @@ class Daemon:
         left = [name for name, session in sessions.items() if session.run or session.state is SessionState.BACKOFF]
         last = max((specs[name].priority for name in left), default=0)
         rank = [name for name in left if specs[name].priority == last]
+        self._notify.stopping_takes(max((sessions[name].rules.stop.timeout_s for name in rank), default=0.0))
         for name in self._registry.stop_order(rank):
             if sessions[name].desired is Desired.UP:
                 with contextlib.suppress(RefusedError):

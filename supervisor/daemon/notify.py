@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from supervisor.keeper.loop import Loop
 
 _STATUS_EVERY_S = 1.0
+_SPARE_S = 10.0  # for output that is still to be written down
 
 
 class Notify:
@@ -38,6 +39,10 @@ class Notify:
 
     def stopping(self) -> None:
         self._say(f"STOPPING=1\nSTATUS={self._status()}")
+
+    def stopping_takes(self, most_s: float) -> None:
+        """From now on; more than the unit's own stop timeout, if need be. Sessions have theirs, which end."""
+        self._say(f"EXTEND_TIMEOUT_USEC={int((most_s + _SPARE_S) * 1_000_000)}")
 
     def status_changed(self) -> None:
         """Said within a second: a thousand sessions that start are no thousand messages."""

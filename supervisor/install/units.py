@@ -59,7 +59,6 @@ def rendered(service: Service, where: Locations, templates: Mapping[str, str]) -
         "ringvisord": quoted(f"{service.bin_dir}/ringvisord"),
         "ringctl": quoted(f"{service.bin_dir}/ringctl"),
         "runtime_dir": quoted(service.runtime_dir),
-        "cgroup_file": quoted(f"{service.runtime_dir}/cgroup"),
         "runtime_directory": _runtime_directory(service.runtime_dir, where.runtime_root),
         "target": "default.target" if service.is_users else "multi-user.target",
     }
