@@ -357,6 +357,16 @@ def test_redialling_is_quick_at_first_and_patient_later() -> None:
     assert redial.missed_s(now_s) == 0
 
 
+def test_who_takes_a_call_and_dies_is_called_again_soon() -> None:
+    """Not when his answer would have been overdue."""
+    redial = Redial()
+    redial.lost(10.0)
+    redial.dialled(10.0)
+    redial.lost(10.1)
+    assert redial.deadline_s() == pytest.approx(10.1, abs=0.01)
+    assert redial.missed_s(11.0) == 1.0
+
+
 @pytest.mark.parametrize(
     ("policy", "writes", "expected"),
     [
