@@ -238,7 +238,7 @@ def test_a_terminal_that_cannot_follow_is_put_ahead(fleet: RunningFleet) -> None
 # ---- who is killed
 
 
-@pytest.mark.parametrize("victim", ["router", "worker", "supervisor"])
+@pytest.mark.parametrize("victim", ["router", "worker", "supervisor", "keeper"])
 def test_the_viewer_goes_on_when_ours_are_killed(fleet: RunningFleet, victim: str) -> None:
     """Every byte is shown once, before and after, and what is typed goes in once."""
     fleet.start("s", SHELL)
@@ -258,6 +258,10 @@ def test_the_viewer_goes_on_when_ours_are_killed(fleet: RunningFleet, victim: st
 def kill(fleet: RunningFleet, victim: str, session: str) -> None:
     """A process that is being started again just now has died already."""
     match victim:
+        case "keeper":
+            fleet.kill_keeper()
+            fleet.next_keeper()
+            return
         case "router":
             pid = fleet.service_pid("router")
         case "worker":
@@ -271,7 +275,7 @@ def kill(fleet: RunningFleet, victim: str, session: str) -> None:
         fleet.supervisor.hello()
 
 
-@pytest.mark.parametrize("victim", ["router", "worker"])
+@pytest.mark.parametrize("victim", ["router", "worker", "keeper"])
 def test_output_is_whole_while_ours_are_killed(fleet: RunningFleet, victim: str) -> None:
     """Of a stream that is shown live, no byte is missing or shown twice."""
     counting = 'read x; i=0; while [ $i -lt 8000 ]; do echo "<$i>"; i=$((i+1)); done; echo over'
