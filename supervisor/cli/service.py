@@ -9,6 +9,7 @@ from collections.abc import Callable
 import click
 from msgspec.structs import replace
 
+from config.errors import ConfigErrors
 from config.load import find_config, load_settings, surroundings
 from config.locations import Surroundings
 from supervisor.cli.exits import Exit, Refusal
@@ -76,8 +77,11 @@ def uninstall_service_command(
 
 def _service(config: str | None, name: str | None, *, is_users: bool) -> tuple[Service, Locations]:
     around = _surroundings(is_users=is_users)
-    path = find_config(config, around)
-    settings = load_settings(path, around=around)
+    try:
+        path = find_config(config, around)
+        settings = load_settings(path, around=around)
+    except ConfigErrors as wrong:
+        raise Refusal(str(wrong.problems[0]), Exit.USAGE) from None
     unit = (name or f"ringvisor-{settings.name}").removesuffix(".service")
     if not _UNIT_NAME.fullmatch(unit):
         raise Refusal(f'"{unit}" is no name of a unit: letters, digits, "_", "." and "-"', Exit.USAGE)
