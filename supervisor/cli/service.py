@@ -85,10 +85,20 @@ def _service(config: str | None, name: str | None, *, is_users: bool) -> tuple[S
     unit = (name or f"ringvisor-{settings.name}").removesuffix(".service")
     if not _UNIT_NAME.fullmatch(unit):
         raise Refusal(f'"{unit}" is no name of a unit: letters, digits, "_", "." and "-"', Exit.USAGE)
-    bin_dir = os.path.dirname(os.path.abspath(sys.executable))
-    service = Service(unit, settings.name, path, settings.runtime_dir, bin_dir, is_users)
+    service = Service(unit, settings.name, path, settings.runtime_dir, _bin_dir(), is_users)
     where = user_locations(around.env, around.home) if is_users else system_locations()
     return service, where
+
+
+def _bin_dir() -> str:
+    """Of this installation: beside this command, or beside its interpreter."""
+    nearby = [os.path.dirname(os.path.abspath(path)) for path in (sys.argv[0], sys.executable)]
+    for directory in nearby:
+        if os.access(f"{directory}/ringvisord", os.X_OK):
+            return directory
+    raise Refusal(
+        f"ringvisord is not in {' or '.join(nearby)}: install ringvisor with pip, in an environment of its own"
+    )
 
 
 def _surroundings(*, is_users: bool) -> Surroundings:
