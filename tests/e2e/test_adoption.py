@@ -217,7 +217,7 @@ def test_a_pid_that_has_changed_hands_is_left_alone(fleet: RunningFleet) -> None
     row = fleet.supervisor.row("s")
     router = fleet.service_pid("router")
     fleet.kill_keeper()
-    leaks.kill_all([row.pid, row.worker_pid, router])
+    leaks.kill_all([row.worker_pid, row.pid, router])  # or the worker would leave word
     bystander = subprocess.Popen(["sleep", "1000"])
     records = Path(fleet.runtime_dir)
     forge(records / "records" / "s.rec", bystander.pid)
