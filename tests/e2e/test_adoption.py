@@ -217,7 +217,9 @@ def test_a_pid_that_has_changed_hands_is_left_alone(fleet: RunningFleet) -> None
     row = fleet.supervisor.row("s")
     router = fleet.service_pid("router")
     fleet.kill_keeper()
-    leaks.kill_all([row.worker_pid, row.pid, router])  # or the worker would leave word
+    for pid in (row.worker_pid, row.pid, router):  # the worker first, or it would leave word
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)  # orphans are ours to reap
     bystander = subprocess.Popen(["sleep", "1000"])
     records = Path(fleet.runtime_dir)
     forge(records / "records" / "s.rec", bystander.pid)
