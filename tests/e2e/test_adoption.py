@@ -39,7 +39,6 @@ from supervisor.keeper.messages import (
     WorkerStarted,
 )
 from tests.chaos.books import EXIT_CODE, balance, build_source
-from tests.support import leaks
 from tests.support.changes import Changes, wait_until
 from tests.support.fleet import RunningFleet, running_fleet
 from tests.support.keeper import PATIENCE_S, program, shell
