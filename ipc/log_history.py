@@ -14,12 +14,12 @@ from ipc.log_index import NOWHERE, Anchor, Cause, Check, Close, Position, Record
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Bytes of one stream that lie together in a file. Without a crc nobody vouches for them."""
+    """Bytes of one stream that lie together in a file. Without a digest nobody vouches for them."""
 
     file_offset: int
     position: Position
     length: int
-    crc: int | None
+    digest: int | None
 
     @property
     def file_end(self) -> int:
@@ -62,8 +62,8 @@ class History:
         if self.closed:
             self._blame("a record follows Close")
         match record:
-            case Check(file_offset=file_offset, position=position, crc=crc):
-                self._extend(file_offset, position, crc)
+            case Check(file_offset=file_offset, position=position, digest=digest):
+                self._extend(file_offset, position, digest)
             case Anchor():
                 self._anchor(record)
             case Close(file_offset=file_offset, position=position):
@@ -77,12 +77,12 @@ class History:
         if size > self.file_end:
             self._extend(size, Position(self.position.epoch, self.position.offset + size - self.file_end), None)
 
-    def _extend(self, file_offset: int, position: Position, crc: int | None) -> None:
+    def _extend(self, file_offset: int, position: Position, digest: int | None) -> None:
         length = file_offset - self.file_end
         if length < 0 or position != Position(self.position.epoch, self.position.offset + length):
             self._blame(f"a check of {length} bytes ends at {_said(position)}")
         elif length:
-            self.blocks.append(Block(self.file_end, self.position, length, crc))
+            self.blocks.append(Block(self.file_end, self.position, length, digest))
         self.file_end, self.position = file_offset, position
 
     def _anchor(self, anchor: Anchor) -> None:

@@ -13,7 +13,8 @@ Header and records are 48 bytes each, little-endian; the last four are the crc32
 * An Anchor is written *before* the bytes it is about. It says that the stream goes on with this epoch and offset at
   this place of the file, and why that needs saying. Value: the bytes of the stream that were lost just before it.
 * A Check is written *after* bytes, for each 64 KiB and each second in which there were any. It vouches for everything
-  since the record before it. Value: the crc32 of those bytes.
+  since the record before it. Value: the digest of those bytes, XXH3 with 64 bits: it runs at the speed of memory, where
+  a crc32 took a third of the router's time.
 * Close is the last record of a part that is complete.
 
 Every record carries the full position, so the last one and the size of the file give the position of the file's end:
@@ -81,7 +82,7 @@ class Check(NamedTuple):
     file_offset: int
     position: Position
     time_ns: int
-    crc: int
+    digest: int
 
 
 class Close(NamedTuple):
@@ -116,7 +117,7 @@ def decode_header(raw: bytes) -> Header | None:
 def encode(record: Record, number: int) -> bytes:
     match record:
         case Check():
-            kind, why, value = _CHECK, 0, record.crc
+            kind, why, value = _CHECK, 0, record.digest
         case Anchor():
             kind, why, value = _ANCHOR, int(record.cause), record.gap_bytes
         case Close():

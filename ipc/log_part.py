@@ -15,7 +15,8 @@ import errno
 import os
 from collections.abc import Sequence
 from typing import NamedTuple, Self
-from zlib import crc32
+
+from xxhash import xxh3_64, xxh3_64_intdigest
 
 from ipc.log_directory import list_parts, open_regular
 from ipc.log_index import CHECK_BYTES, NOWHERE, Anchor, Cause, Check, Close, Header, Position, Record
@@ -37,7 +38,7 @@ class Reached(NamedTuple):
 
 class LogPart:
     __slots__ = (
-        "_crc",
+        "_digest",
         "_doubt",
         "_file",
         "_index",
@@ -55,7 +56,7 @@ class LogPart:
         self._index = index
         self._log_fd = log_fd
         self._file = (0, 0)  # device and inode
-        self._crc = 0
+        self._digest = xxh3_64()
         self._pending = 0  # bytes of the stream at the file's end that no record vouches for
         self._doubt: Record | None = None  # the stream's bytes behind this record may be somebody else's
         self.born_ns = 0
@@ -205,12 +206,12 @@ class LogPart:
         if block is None:
             return True
         start, check = block
-        return crc32(self._kernel.pread(self._log_fd, check.file_offset - start, start)) == check.crc
+        return xxh3_64_intdigest(self._kernel.pread(self._log_fd, check.file_offset - start, start)) == check.digest
 
     def _adopt(self, last: Record, end: Resumption, size: int, now_ns: int) -> None:
         """Takes the file's end for what was decided. The index hears of it with the next bytes: idle costs nothing."""
         self._index.forget_waiting()
-        self._crc = self._pending = 0
+        self._forget_pending()
         self.size = last.file_offset
         self.epoch, self.offset = last.position
         while self.size < end.vouch_to:
@@ -230,7 +231,7 @@ class LogPart:
             count -= end
             while at < end:
                 step = min(end - at, CHECK_BYTES - self._pending)
-                self._crc = crc32(view if step == len(view) else view[at : at + step], self._crc)
+                self._digest.update(view if step == len(view) else view[at : at + step])
                 at += step
                 self._pending += step
                 self.size += step
@@ -240,8 +241,12 @@ class LogPart:
 
     def _vouch(self, now_ns: int) -> None:
         if self._pending:
-            self._index.add(Check(self.size, self.position, now_ns, self._crc))
-            self._crc = self._pending = 0
+            self._index.add(Check(self.size, self.position, now_ns, self._digest.intdigest()))
+            self._forget_pending()
+
+    def _forget_pending(self) -> None:
+        self._digest.reset()
+        self._pending = 0
 
     def _anchor(self, cause: Cause, file_offset: int, position: Position, now_ns: int, gap_bytes: int = 0) -> None:
         self._vouch(now_ns)

@@ -1,6 +1,6 @@
-"""Proves a log from its bytes: every block is read again and its crc computed anew; no counter is trusted.
+"""Proves a log from its bytes: every block is read again and its digest computed anew; no counter is trusted.
 
-What it finds: a flipped byte, a missing or doubled one, swapped blocks (the crc of a block), bytes cut off or put
+What it finds: a flipped byte, a missing or doubled one, swapped blocks (the digest of a block), bytes cut off or put
 behind the end (its size), a part that was taken out of the middle (positions must continue from part to part),
 damaged, removed or swapped records of an index. What nobody can tell from a log alone is bytes behind the last
 record, up to 64 KiB or one second's worth while a router writes: `unchecked_bytes` counts them, and comparing
@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
-from zlib import crc32
 
 import zstandard
+from xxhash import xxh3_64
 
 from ipc.log_history import Block, Gap, History
 from ipc.log_index import Position
@@ -55,7 +55,7 @@ class LogReport:
 
     def add_block(self, block: Block) -> None:
         self.count += block.length
-        if block.crc is None:
+        if block.digest is None:
             self.unchecked_bytes += block.length
         epoch, offset = block.position
         if self.epochs and self.epochs[-1].epoch == epoch:
@@ -155,11 +155,11 @@ def _verify_bytes(part: Part, file: IO[bytes], history: History) -> Iterator[str
 
 
 def _holds(file: IO[bytes], block: Block) -> bool:
-    crc, length = 0, 0
+    digest, length = xxh3_64(), 0
     try:
         for piece in read_block(file, block):
-            crc = crc32(piece, crc)
+            digest.update(piece)
             length += len(piece)
     except zstandard.ZstdError:
         return False
-    return length == block.length and block.crc in (None, crc)
+    return length == block.length and block.digest in (None, digest.intdigest())

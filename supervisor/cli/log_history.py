@@ -86,7 +86,7 @@ def _chapters(parts: Sequence[Part]) -> Iterator[_Chapter]:
         times = {record.position: record.time_ns for record in records if isinstance(record, Check)}
         for block in _blocks(part):
             end = Position(block.position.epoch, block.end)
-            ended_ns = times.get(end) or (_written_ns(part) if block.crc is None else before_ns)
+            ended_ns = times.get(end) or (_written_ns(part) if block.digest is None else before_ns)
             yield _Chapter(part, block, max(before_ns, ended_ns - _MARKED_WITHIN_NS), max(before_ns, ended_ns))
             before_ns = max(before_ns, ended_ns)
 
