@@ -89,12 +89,12 @@ class Service:
         commands = [self.machine.try_run("cat", f"/proc/{pid}/cmdline").stdout for pid in pids]
         return "\n".join(command.replace("\0", " ") for command in commands)
 
-    def our_pids(self) -> list[str]:
+    def our_pids(self) -> list[int]:
         """Everything of ours that serves the fleet: keeper, template, supervisor, router, workers."""
         script = (
             'for p in /proc/[0-9]*; do case "$(tr "\\0" " " <$p/cmdline)" in ringvisor*) echo ${p#/proc/};; esac; done'
         )
-        return self.machine.shell(script + " 2>/dev/null").split()
+        return [int(pid) for pid in self.machine.shell(f"{{ {script}; }} 2>/dev/null").split()]
 
     def echoes(self, word: str) -> bool:
         """Whether the terminal of cat works both ways."""

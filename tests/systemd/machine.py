@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -134,6 +135,10 @@ class Machine:
 
     def shell(self, script: str, user: str = "") -> str:
         return self.run("sh", "-ec", script, user=user)
+
+    def send(self, number: signal.Signals, *pids: int) -> None:
+        """To all of them at once, as far as there is such a thing."""
+        self.shell(f"kill -{number.value} {' '.join(map(str, pids))}")
 
     def journal(self) -> str:
         return self.try_run("journalctl", "--no-pager", "--lines=60").stdout

@@ -61,7 +61,7 @@ def test_all_of_ours_killed_at_once(service: Service) -> None:
     """Keeper, supervisor, router and every worker: the terminals and pipes wait in systemd."""
     before, main = service.runs(), service.main_pid
     service.machine.run("systemctl", "daemon-reexec")
-    service.machine.run("kill", "-9", *service.our_pids())
+    service.machine.send(signal.SIGKILL, *service.our_pids())
     service.wait_up(after=main)
     assert service.runs() == before
     assert service.echoes("kept-by-systemd")
@@ -97,7 +97,7 @@ def test_a_keeper_that_hangs_is_replaced(service: Service) -> None:
     service.machine.run("systemctl", "daemon-reload")
     service.systemctl("restart", "ringvisor-agents")
     before, main = service.runs(), service.main_pid
-    service.machine.run("kill", f"-{signal.SIGSTOP.value}", str(main))
+    service.machine.send(signal.SIGSTOP, main)
     service.wait_up(after=main)
     assert service.runs() == before
     service.machine.run("rm", drop_in)
@@ -170,7 +170,7 @@ def test_a_reboot_starts_the_fleet_again(service: Service) -> None:
 def test_what_was_left_ends_with_the_unit_that_holds_it(service: Service) -> None:
     """USR1: ringvisord goes, everything stays; then nobody is there who could stop it in order."""
     pid, _ = service.runs()["tick"]
-    service.machine.run("kill", f"-{signal.SIGUSR1.value}", str(service.main_pid))
+    service.machine.send(signal.SIGUSR1, service.main_pid)
     service.machine.until(lambda: service.facts()["ActiveState"] == "inactive")
     assert service.machine.try_run("test", "-d", f"/proc/{pid}").returncode == 0
     service.systemctl("stop", "ringvisor-agents-sessions")

@@ -1,5 +1,7 @@
 """A fleet of a user's own service manager: no root, no file outside the home directory."""
 
+import signal
+
 import pytest
 
 from tests.systemd.fleet import COUNTER, FILE, STORED_FDS, Service
@@ -29,10 +31,10 @@ def test_sessions_are_held_and_survive_all_that_serves_them(service: Service) ->
     assert "counter.py" in service.cgroup("-sessions")
     assert "counter.py" not in service.cgroup()
     assert service.facts()["NFileDescriptorStore"] == str(STORED_FDS)
-    service.machine.run("kill", "-9", str(main))
+    service.machine.send(signal.SIGKILL, main)
     service.wait_up(after=main)
     main = service.main_pid
-    service.machine.run("kill", "-9", *service.our_pids())
+    service.machine.send(signal.SIGKILL, *service.our_pids())
     service.wait_up(after=main)
     main = service.main_pid
     service.systemctl("restart", "ringvisor-agents")
@@ -55,4 +57,4 @@ def test_stop_and_uninstall(service: Service) -> None:
     said = service.ringctl("uninstall-service", "--user")
     assert "done: systemctl --user disable --now ringvisor-agents.service" in said
     assert service.our_pids() == []
-    assert service.machine.shell("find .config/systemd -name 'ringvisor*.service'", user=USER) == ""
+    assert service.machine.shell(f"find /home/{USER}/.config/systemd -name 'ringvisor*.service'", user=USER) == ""
