@@ -5,7 +5,6 @@ the fleet file's sessions are placed and, where they are wanted, started. Crash 
 finds the keeper's table, the journal and the fleet as it was applied, and goes on.
 """
 
-import contextlib
 import os
 import signal
 import socket
@@ -24,6 +23,7 @@ from supervisor.control.server import ControlServer
 from supervisor.daemon import updating
 from supervisor.daemon.adhoc import AdHoc
 from supervisor.daemon.commands import Commands
+from supervisor.daemon.ending import Ending
 from supervisor.daemon.events import EventLog, Occurrence
 from supervisor.daemon.fleet_file import FleetFile
 from supervisor.daemon.journal_file import JournalFile
@@ -37,7 +37,6 @@ from supervisor.daemon.router_link import RouterLink
 from supervisor.daemon.sessions import Sessions
 from supervisor.daemon.status import StatusRows, iso
 from supervisor.daemon.strays import Strays
-from supervisor.daemon.waiters import Awaited, Fate, Waiter
 from supervisor.fleet_needs import rings_max_bytes
 from supervisor.fleet_place import FleetPlace
 from supervisor.keeper import messages as keeper
@@ -80,9 +79,6 @@ class Daemon:
         self._release = version("ringvisor")  # read from the installation, as it was when this code was loaded
         self._keeper_pid = os.getppid()
         self._services: dict[str, int] = {}
-        self._ending = False
-        self._exit_code = 0
-        self._wanted: dict[str, Desired] | None = None  # as it was before the end began
         self._loop = Loop()
         self._file = FleetFile(place.config, place.runtime_dir, place.state_dir)
         self._fleet = self._file.in_force()
@@ -110,6 +106,15 @@ class Daemon:
         self._strays = Strays(self._link, self._sessions.slots, report)
         self._adhoc = AdHoc(self, self._sessions, self._file, self._loop)
         self._commands = Commands(self, self._sessions, self._events, self._rows, self._file, self._router, self._adhoc)
+        self._end = Ending(
+            sessions=self._sessions,
+            strays=self._strays,
+            journal=self._journal,
+            link=self._link,
+            loop=self._loop,
+            notify=self._notify,
+            close_door=self._close_door,
+        )
         self._listener = listener
         self._server: ControlServer | None = None
 
@@ -119,7 +124,7 @@ class Daemon:
         while not self._link.lost:
             self._loop.run_once()
             self._sessions.begin_part_if_wanted()
-        if not self._ending:
+        if not self._end.has_begun:
             self._report(self._link.lost)
         self._journal.close()
 
@@ -145,7 +150,7 @@ class Daemon:
                 self._report(f"the keeper hangs up: {reason}")
             case _:
                 if self._strays.heard(news):
-                    self._end_if_over()
+                    self._end.go_on()
                 else:
                     self._sessions.heard(news)
 
@@ -167,6 +172,7 @@ class Daemon:
         for name in self._registry.start_order(self._fleet.sessions):
             self._place_and_start(name, rows)
         self._adhoc.go_on()
+        any(self._end.essential_has_ended(name) for name in self._fleet.sessions)
         self._server = ControlServer(
             self._listener,
             self._loop,
@@ -218,9 +224,7 @@ class Daemon:
             case signal.SIGUSR2:
                 self._router.tell(LogOrder(self._router.next_id(), "reopen"))
             case signal.SIGUSR1:
-                self._ending = True
-                self._notify.stopping()
-                self._link.send(keeper.Shutdown(self._link.next_rid(), leave=True))
+                self._end.leave()
             case _:
                 pass
 
@@ -237,7 +241,7 @@ class Daemon:
     def fleet_status(self) -> control.FleetStatus:
         return control.FleetStatus(
             self._fleet.name,
-            "stopping" if self._ending else "running",
+            "stopping" if self._end.has_begun else "running",
             self._keeper_pid,
             {**self._services, "supervisor": os.getpid()},
             iso(self._started_ns) or "",
@@ -248,6 +252,8 @@ class Daemon:
     def _happened(self, occurrence: Occurrence, record: Callable[[Occurrence], None]) -> None:
         record(occurrence)
         self._notify.status_changed()
+        if self._end.essential_has_ended(occurrence.session):
+            self._report(f"{occurrence.session} is essential and has ended: the fleet ends with it")
 
     def decisions(self, session: str) -> tuple[Decision, ...]:
         return self._journal.recent(session)
@@ -259,7 +265,7 @@ class Daemon:
 
     def replace(self, new: Fleet) -> Plan:
         """What the change takes has begun when this returns; nothing of it is waited for."""
-        if self._ending:
+        if self._end.has_begun:
             raise RefusedError("already shutting down")
         plan = diff(self._fleet, new)
         self._file.apply(new)
@@ -276,7 +282,7 @@ class Daemon:
             self._report(f"fleet.ring_memory is not in force: {error}")
 
     def is_ending(self) -> bool:
-        return self._ending
+        return self._end.has_begun
 
     def _welcome(self) -> control.Welcome:
         return control.Welcome(self._fleet.name, self._release, self._keeper_pid)
@@ -291,66 +297,9 @@ class Daemon:
         workers = {placement.worker_pid for placement in self._sessions.placements.values()}
         return programs | workers | set(self._services.values()) | {os.getpid()}
 
-    # --- ending ---
-
     def shut_down(self) -> None:
-        """Every session is stopped, the last to start first; then the keeper goes. What was wanted stays wanted."""
-        if self._ending:
-            return
-        self._ending = True
-        self._notify.stopping()
-        self._wanted = {name: session.desired for name, session in self._registry.sessions.items()}
-        self._stop_next_rank()
+        self._end.begin()
 
-    def _stop_next_rank(self) -> None:
-        """Those of the highest priority that are left: the others wait until these are at rest."""
-        sessions, specs = self._registry.sessions, self._registry.specs
-        left = [name for name, session in sessions.items() if session.run or session.state is SessionState.BACKOFF]
-        last = max((specs[name].priority for name in left), default=0)
-        rank = [name for name in left if specs[name].priority == last]
-        self._notify.stopping_takes(max((sessions[name].rules.stop.timeout_s for name in rank), default=0.0))
-        for name in self._registry.stop_order(rank):
-            if sessions[name].desired is Desired.UP:
-                with contextlib.suppress(RefusedError):
-                    self._sessions.feed(name, event.StopRequested("shutdown"))
-        running = {name for name in rank if name in sessions and sessions[name].run}
-        if running:
-            self._sessions.waiters.add(Waiter(Awaited.STOPPED, _nobody_asks, running, self._rank_has_stopped))
-        elif rank:
-            self._rank_has_stopped()
-        else:
-            self._end_if_over()
-
-    def _rank_has_stopped(self) -> None:
-        """From the loop: who is told of the last one is not done with it."""
-        self._loop.call_in(0, self._stop_next_rank)
-
-    def _end_if_over(self) -> None:
-        is_idle = not any(session.run for session in self._registry.sessions.values())
-        if self._ending and self._wanted is not None and is_idle and not self._strays.are_left:
-            self._end(self._wanted)
-            self._wanted = None
-
-    def _end(self, wanted: Mapping[str, Desired]) -> None:
-        self._journal.begin(
-            Session(
-                session.name,
-                session.rules,
-                desired=desired,
-                epoch=session.epoch,
-                restarts=session.restarts,
-                exit=session.exit,
-            )
-            for name, desired in wanted.items()
-            if (session := self._registry.sessions.get(name)) is not None
-        )
-        self._journal.close()
+    def _close_door(self) -> None:
         if self._server is not None:
             self._server.close()
-        for name in self._registry.sessions:
-            self._link.send(keeper.Forget(self._link.next_rid(), name))
-        self._link.send(keeper.Shutdown(self._link.next_rid(), leave=False, exit_code=self._exit_code))
-
-
-def _nobody_asks(_name: str, _fate: Fate) -> None:
-    pass

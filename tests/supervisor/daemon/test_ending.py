@@ -66,3 +66,37 @@ def test_who_started_first_is_stopped_last_and_nothing_is_started_meanwhile(daem
         with pytest.raises(NobodyAnswersError):
             until(events, "nobody", "NEVER")
     assert daemon.process.wait(PATIENCE_S) == 0
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [("exit 7", 7), ("exit 0", 0), ("kill -KILL $$", 128 + signal.SIGKILL)],
+    ids=["code", "done", "killed"],
+)
+def test_a_fleet_ends_with_its_essential_session_and_its_exit_code(tmp_path: Path, end: str, code: int) -> None:
+    """Even where its supervisor is killed meanwhile; everybody else is stopped in order."""
+    sessions = f"""
+[session.bystander]
+command = ["sleep", "1000"]
+
+[session.heart]
+command = ["sh", "-c", "read line < {tmp_path}/go; {end}"]
+restart = "never"
+essential = true
+"""
+    os.mkfifo(tmp_path / "go")
+    with running_daemon(tmp_path, f"test-{os.getpid()}", sessions) as daemon:
+        daemon.wait_state("heart", "RUNNING")
+        os.kill(daemon.status().fleet.processes["supervisor"], signal.SIGKILL)
+        (tmp_path / "go").write_text("\n")
+        assert daemon.process.wait(PATIENCE_S) == code
+        assert "heart is essential and has ended: the fleet ends with it" in daemon.output()
+
+
+def test_an_essential_session_may_be_stopped(tmp_path: Path) -> None:
+    sessions = '[session.heart]\ncommand = ["sleep", "1000"]\nessential = true\nstart_seconds = 0\n'
+    with running_daemon(tmp_path, f"test-{os.getpid()}", sessions) as daemon:
+        daemon.act(Verb.STOP, "heart")
+        assert daemon.wait_state("heart", "STOPPED")
+        daemon.act(Verb.START, "heart")
+        assert daemon.wait_state("heart", "RUNNING")
