@@ -17,6 +17,7 @@ from childproc.writer_lease import WriterLease
 from ipc.errors import ProtocolError
 from ipc.unix_socket import MAX_PACKET_BYTES, is_ours, listen_seqpacket
 from ipc.worker_messages import (
+    OLDEST,
     VERSION,
     Claim,
     CloseInput,
@@ -149,7 +150,7 @@ class InputPort:
             self.answer(heir, Lease(held=True))
 
     def _greet(self, client: _Client, hello: Hello, greeting: Callable[[], Greeting]) -> None:
-        if hello.version != VERSION:
+        if not OLDEST <= hello.version <= VERSION:
             raise ProtocolError(f"protocol version {hello.version}, this worker speaks {VERSION}")
         client.greeted = True
         self.answer(client.number, greeting())

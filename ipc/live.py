@@ -21,6 +21,7 @@ from ipc.ring_attach import attach_follower
 from ipc.ring_dir import open_reader_bell
 from ipc.ring_reader import Follower
 from ipc.router_messages import (
+    OLDEST,
     VERSION,
     AskStatus,
     Drop,
@@ -247,7 +248,7 @@ class Live:
     def _obey(self, client: Client, packet: bytes) -> None:
         message = decode_to_router(packet)
         if isinstance(message, Hello):
-            if message.version != VERSION:
+            if not OLDEST <= message.version <= VERSION:
                 raise ProtocolError(f"protocol version {message.version}, this router speaks {VERSION}")
             client.greeted = True
         elif not client.greeted or client.wish is not None:

@@ -4,6 +4,7 @@ import os
 import time
 from functools import partial
 
+from ipc import ring_layout as at
 from ipc.bell import Bell
 from ipc.board import mirror_word
 from ipc.ordering import register
@@ -27,10 +28,11 @@ class _ReaderBells:
 
 
 def attach_writer(ring_dir: str, session: str, slot: int) -> RingWriter:
-    """For the one worker of this session; the one before it must have been reaped."""
+    """For the one worker of this session; the one before it must have been reaped. A ring of the layout before ours
+    becomes one of ours; where memory refuses that it stays as it is, and is understood."""
     register()
     file = WriterFile(ring_dir, session)
-    return RingWriter(
+    writer = RingWriter(
         file.open(),
         board=open_board(ring_dir),
         mirror_word=mirror_word(slot),
@@ -38,6 +40,9 @@ def attach_writer(ring_dir: str, session: str, slot: int) -> RingWriter:
         clock_ns=time.monotonic_ns,
         resize=file.resize,
     )
+    if writer.memory.version != at.VERSION:
+        writer.resize(writer.memory.data_bytes)
+    return writer
 
 
 def attach_reader(ring_dir: str, session: str, reader_slot: int, *, bell: int, gating: bool) -> RingReader:

@@ -49,6 +49,7 @@ from enum import IntEnum
 
 MAGIC = int.from_bytes(b"RINGVISR", "little")
 VERSION = 1
+OLDEST = 1  # that is read, and moved to this one by the next writer
 HEADER_BYTES = 0x1000
 PAGE_BYTES = 0x1000
 DESCRIPTOR_BYTES = 64

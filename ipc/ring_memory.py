@@ -71,12 +71,16 @@ class RingMemory:
         self.scratch = buffer[data_end : data_end + at.PAGE_BYTES]
         self.halves = buffer[: len(buffer) & ~7].cast("I")
 
+    @property
+    def version(self) -> int:
+        return self.q[at.W_VERSION] & 0xFFFFFFFF
+
     def _check(self) -> None:
         q = self.q
         if len(self.buffer) < at.HEADER_BYTES or q[at.W_MAGIC] != at.MAGIC:
             raise RingCorrupt("not a ring, or one whose creation was never finished")
-        if q[at.W_VERSION] != at.version_word():
-            raise RingVersion(f"ring layout version {q[at.W_VERSION] & 0xFFFFFFFF}, this is version {at.VERSION}")
+        if not at.OLDEST <= self.version <= at.VERSION or q[at.W_VERSION] >> 32 != at.HEADER_BYTES:
+            raise RingVersion(f"ring layout version {self.version}, this is version {at.VERSION}")
         data_bytes, slots = q[at.W_DATA_BYTES], q[at.W_SLOTS]
         if data_bytes < at.MIN_DATA_BYTES or data_bytes & (data_bytes - 1) or slots != at.slots_for(data_bytes):
             raise RingCorrupt(f"impossible sizes: {data_bytes} bytes, {slots} descriptors")

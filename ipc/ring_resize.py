@@ -73,7 +73,7 @@ _CARRIED_WORDS = (
 
 def _first_kept(old: RingMemory, data_bytes: int) -> int:
     commit, oldest = old.q[at.W_COMMIT], old.q[at.W_OLDEST]
-    if data_bytes > old.data_bytes or oldest == commit:
+    if data_bytes >= old.data_bytes or oldest == commit:
         return oldest
     last = old.descriptor(commit - 1)
     fits = old.first_frame_from(last.pos + last.length - data_bytes // 2, oldest, commit)
@@ -85,7 +85,7 @@ def transplant(old: RingMemory, new_buffer: memoryview, data_bytes: int) -> None
     slots = at.slots_for(data_bytes)
     data = new_buffer[at.HEADER_BYTES + slots * at.DESCRIPTOR_BYTES :]
     first, commit = _first_kept(old, data_bytes), old.q[at.W_COMMIT]
-    if data_bytes > old.data_bytes:
+    if data_bytes >= old.data_bytes:
         _copy_descriptors(old, new_buffer, slots, first, commit)
         _copy_positions(old, data, data_bytes, first, commit)
     else:

@@ -27,6 +27,7 @@ from msgspec import Meta
 from ipc.errors import ProtocolError
 
 VERSION = 1
+OLDEST = 1  # of the other side, while two releases are at work
 MAX_DATA_BYTES = 1 << 16
 UNKNOWN_OFFSET = 2**64 - 1
 MOST_NAMED = 256  # sessions in one status: a packet is no place for thousands

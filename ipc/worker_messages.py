@@ -21,6 +21,7 @@ from msgspec import Meta
 from ipc.errors import ProtocolError
 
 VERSION = 1
+OLDEST = 1  # of the other side, while two releases are at work
 MAX_INPUT_BYTES = 1 << 16
 
 Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]

@@ -57,6 +57,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         **_family(
             "fleet_orders", reload="Start the supervisor anew; sessions stay.", shutdown="End the fleet in order."
         ),
+        **_family("upgrade", upgrade="The installed release takes over from the running one; sessions run on."),
         **_family("version", version="The release of ringvisord that answers."),
         **_family("fleets", fleets="Which fleets run here."),
         **_family(
@@ -72,7 +73,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
 }
 COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
-NOT_THERE_YET = frozenset({"stream", "ask", "upgrade"})
+NOT_THERE_YET = frozenset({"stream", "ask"})
 
 
 def find_command(name: str) -> click.Command:

@@ -20,6 +20,7 @@ from msgspec import Meta, Struct
 from ipc.errors import ProtocolError
 
 VERSION = 1
+OLDEST = 1  # of the other side, while two releases are at work
 MAX_REQUEST_BYTES = 1 << 20
 MAX_ANSWER_BYTES = 64 << 20
 NOT_PERMITTED = "not permitted"  # a Goodbye whose reason begins so is final
@@ -147,13 +148,26 @@ class Reload(_Request, frozen=True):
     """Start the supervisor anew on the file as it is now; sessions stay."""
 
 
+class Upgrade(_Request, frozen=True):
+    """The installed code takes over. An UpgradeStep for each step that is done, then Done or Failed. The supervisor is
+    replaced on the way: who is hung up on asks the next one to go on telling. Nobody need listen."""
+
+    dry_run: bool = False
+
+
+class AwaitUpgrade(_Request, frozen=True):
+    """Of the upgrade that is under way, or else of the last one, the steps from this number on; then as Upgrade."""
+
+    known: Annotated[int, Meta(ge=0, le=1000)] = 0
+
+
 class Shutdown(_Request, frozen=True):
     """Stop every session in order, then end."""
 
 
 Request = (
     Hello | Act | SendSignal | GetStatus | Reread | Update | Avail | AddGroup | RemoveGroup | LogOrder | Inspect
-    | Explain | Scale | RunProgram | EndInput | AwaitEnd | FollowEvents | Reload | Shutdown
+    | Explain | Scale | RunProgram | EndInput | AwaitEnd | FollowEvents | Reload | Upgrade | AwaitUpgrade | Shutdown
 )  # fmt: skip
 
 
@@ -270,6 +284,15 @@ class Ended(_Message, frozen=True):
     exit: dict[str, Any] | None
 
 
+class UpgradeStep(_Message, frozen=True):
+    id: Id
+    number: int
+    step: str  # trying, supervisor, keeper, router, workers
+    said: str
+    took_s: float
+    paused_s: float  # the longest time in which some output did not move
+
+
 class Happened(_Message, frozen=True):
     id: Id
     time: str
@@ -288,7 +311,7 @@ class Missed(_Message, frozen=True):
 
 Answer = (
     Welcome | Goodbye | Failed | Done | Outcome | StatusReport | PlanReport | AvailReport | Facts | Ended | Happened
-    | Missed
+    | Missed | UpgradeStep
 )  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()

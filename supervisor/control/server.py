@@ -12,6 +12,7 @@ from ipc.framing import Deframer, frame
 from ipc.unix_socket import is_ours
 from supervisor.control.messages import (
     MAX_REQUEST_BYTES,
+    OLDEST,
     VERSION,
     Answer,
     Goodbye,
@@ -141,7 +142,7 @@ class ControlServer:
 
     def _take(self, client: Client, request: Request) -> None:
         if isinstance(request, Hello):
-            if request.version != VERSION:
+            if not OLDEST <= request.version <= VERSION:
                 raise ProtocolError(f"protocol version {request.version}, this ringvisord speaks {VERSION}")
             client.greeted = True
             client.tell(self._welcome())

@@ -28,6 +28,7 @@ from supervisor.lifecycle.events import RestartRequested, StartRequested, StopRe
 from supervisor.lifecycle.explain import explain
 from supervisor.lifecycle.journal import Decision
 from supervisor.lifecycle.session import Session
+from supervisor.upgrade.operation import UpgradeRefusedError, Upgrading
 
 _NO_SUCH = "no such process"
 _ENDING = "already shutting down"
@@ -55,6 +56,7 @@ class Commands:
         file: FleetFile,
         router: RouterLink,
         adhoc: AdHoc,
+        upgrading: Upgrading,
     ) -> None:
         self._fleet = fleet
         self._sessions = sessions
@@ -63,6 +65,7 @@ class Commands:
         self._file = file
         self._router = router
         self._adhoc = adhoc
+        self._upgrading = upgrading
         self._regrouping = Regrouping(fleet, sessions, file)
 
     def serve(self, client: Client, request: control.Request) -> None:
@@ -74,7 +77,7 @@ class Commands:
             client.tell(control.Failed(request.id, str(errors), "invalid_config"))
         except NotDoneError as error:
             client.tell(control.Failed(request.id, str(error), error.code))
-        except RefusedError as error:
+        except (RefusedError, UpgradeRefusedError) as error:
             client.tell(control.Failed(request.id, str(error)))
         except KeyError as error:
             client.tell(control.Failed(request.id, f"{_NO_SUCH}: {error.args[0]}", "no_such_session"))
@@ -120,6 +123,10 @@ class Commands:
                 self._follow(client, request)
             case control.Reload():
                 self._regrouping.replace(client, request.id, self._file.read(), wait=False)
+            case control.Upgrade(dry_run=dry_run):
+                self._upgrading.begin(client, request.id, dry_run=dry_run)
+            case control.AwaitUpgrade(known=known):
+                self._upgrading.join(client, request.id, known)
             case control.Shutdown():
                 self._shut_down(client, request)
             case _:

@@ -11,7 +11,6 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 
 from config.diff import Plan, diff
 from config.errors import ConfigErrors
@@ -49,6 +48,8 @@ from supervisor.lifecycle.replay import Recovered
 from supervisor.lifecycle.rules import rules_of
 from supervisor.lifecycle.session import Session, reborn
 from supervisor.lifecycle.states import Desired, Output, Program, SessionState
+from supervisor.release import RELEASE
+from supervisor.upgrade.operation import Upgrading
 
 _PROGRAMS = {
     "none": Program.GONE,
@@ -71,14 +72,16 @@ class Daemon:
         boot_id: str,
         report: Report,
         record: Callable[[Occurrence], None],
+        keeper_speaks: int = keeper.VERSION,
     ) -> None:
         self._place = place
         self._boot_id = boot_id
         self._report = report
         self._started_ns = time.time_ns()
-        self._release = version("ringvisor")  # read from the installation, as it was when this code was loaded
         self._keeper_pid = os.getppid()
+        self._keeper_speaks = keeper_speaks
         self._services: dict[str, int] = {}
+        self._fault: Exception | None = None
         self._loop = Loop()
         self._file = FleetFile(place.config, place.runtime_dir, place.state_dir)
         self._fleet = self._file.in_force()
@@ -105,7 +108,17 @@ class Daemon:
         )
         self._strays = Strays(self._link, self._sessions.slots, report)
         self._adhoc = AdHoc(self, self._sessions, self._file, self._loop)
-        self._commands = Commands(self, self._sessions, self._events, self._rows, self._file, self._router, self._adhoc)
+        self._upgrading = Upgrading(self, place.runtime_dir, self._link, self._loop, self._events, report)
+        self._commands = Commands(
+            self,
+            self._sessions,
+            self._events,
+            self._rows,
+            self._file,
+            self._router,
+            self._adhoc,
+            self._upgrading,
+        )
         self._end = Ending(
             sessions=self._sessions,
             strays=self._strays,
@@ -120,10 +133,12 @@ class Daemon:
 
     def run(self) -> None:
         """Until the keeper hangs up, which is also how an orderly end ends."""
-        self._link.hello()
+        self._link.hello(self._keeper_speaks)
         while not self._link.lost:
             self._loop.run_once()
             self._sessions.begin_part_if_wanted()
+            if self._fault:
+                raise self._fault
         if not self._end.has_begun:
             self._report(self._link.lost)
         self._journal.close()
@@ -131,11 +146,13 @@ class Daemon:
     # --- beginning ---
 
     def _heard(self, news: keeper.Event | keeper.Answer) -> None:
+        if self._upgrading.heard(news):
+            return
         match news:
             case keeper.Welcome(keeper_pid=pid):
                 self._keeper_pid = pid
             case keeper.TableReport():
-                self._begin(news)
+                self._begin_or_fall(news)
             case keeper.SignalReceived(seq=seq, signum=number):
                 self._link.send(keeper.Ack(seq))
                 self._obey_signal(signal.Signals(number))
@@ -148,11 +165,20 @@ class Daemon:
                 self._report(f"{name} died: {news.status}, the next one comes in {news.respawn_in_s:g} s")
             case keeper.Goodbye(reason=reason):
                 self._report(f"the keeper hangs up: {reason}")
+            case keeper.Tried():
+                pass
             case _:
                 if self._strays.heard(news):
                     self._end.go_on()
                 else:
                     self._sessions.heard(news)
+
+    def _begin_or_fall(self, table: keeper.TableReport) -> None:
+        """One that has not begun serves nobody: better another one, which tries again, or one of the code before."""
+        try:
+            self._begin(table)
+        except Exception as fault:  # noqa: BLE001 - whatever it is
+            self._fault = fault
 
     def _begin(self, table: keeper.TableReport) -> None:
         self._services = {row.name: row.pid for row in table.services if row.pid}
@@ -180,6 +206,7 @@ class Daemon:
             serve=self._commands.serve,
             on_lost=self._events.forget,
         )
+        self._upgrading.go_on(self._keeper_pid, table.trial)
         self._notify.ready()
 
     def _restore(self, name: str, row: keeper.SessionRow | None, recovered: Recovered) -> None:
@@ -281,11 +308,18 @@ class Daemon:
         except OSError as error:
             self._report(f"fleet.ring_memory is not in force: {error}")
 
+    def running_epochs(self) -> list[tuple[str, int]]:
+        """Those that have a worker."""
+        placements, sessions = self._sessions.placements, self._registry.sessions
+        return [
+            (name, session.epoch) for name, session in sessions.items() if session.run and placements[name].worker_pid
+        ]
+
     def is_ending(self) -> bool:
         return self._end.has_begun
 
     def _welcome(self) -> control.Welcome:
-        return control.Welcome(self._fleet.name, self._release, self._keeper_pid)
+        return control.Welcome(self._fleet.name, RELEASE, self._keeper_pid)
 
     def _in_words(self) -> str:
         counts = Counter(session.state.value for session in self._registry.sessions.values())

@@ -28,8 +28,9 @@ class KeeperLink:
         channel.setblocking(False)
         loop.watch(channel.fileno(), self._attend)
 
-    def hello(self) -> None:
-        self.send(Hello(VERSION))
+    def hello(self, keeper_speaks: int) -> None:
+        """A keeper of the release before ours speaks as it did, and so do we with it."""
+        self.send(Hello(min(VERSION, keeper_speaks)))
 
     def next_rid(self) -> int:
         self._rid += 1

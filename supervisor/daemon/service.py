@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import sys
-from importlib.metadata import version
 
 from setproctitle import setproctitle
 
@@ -15,6 +14,7 @@ from supervisor.daemon.structured_log import SERVICE, supervisors_log
 from supervisor.fleet_place import read_place
 from supervisor.keeper.log import VOICE, log, speak_as
 from supervisor.keeper.template import ServiceJob
+from supervisor.release import RELEASE
 
 
 def run(job: ServiceJob) -> None:
@@ -32,7 +32,7 @@ def run(job: ServiceJob) -> None:
     def record(occurrence: Occurrence) -> None:
         structured.info(occurrence.event, session=occurrence.session, state=occurrence.state, **occurrence.detail)
 
-    structured.info("supervisor begins", fleet=place.name, version=version("ringvisor"), keeper=os.getppid())
+    structured.info("supervisor begins", fleet=place.name, version=RELEASE, keeper=os.getppid())
     Daemon(
         place,
         socket.socket(fileno=job.fds["keeper"]),
@@ -41,5 +41,6 @@ def run(job: ServiceJob) -> None:
         boot_id=boot_id(),
         report=structured.warning,
         record=record,
+        keeper_speaks=job.speaks,
     ).run()
     structured.info("supervisor ends")

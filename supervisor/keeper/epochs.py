@@ -27,7 +27,7 @@ from childproc.identity import identify
 from childproc.job import OUTPUT_ENDED, RING_REFUSED, PipeFds, WorkerJob
 from childproc.program import FAILED, GO, PREPARED, Checkpoint, become
 from childproc.spec import Phase, ProgramSpec, StartError
-from supervisor.keeper.backoff import STEADY_S
+from supervisor.keeper.backoff import STEADY_S, Backoff
 from supervisor.keeper.children import Children, Death, is_child
 from supervisor.keeper.containment import enter
 from supervisor.keeper.fd_store import FdStore, streams
@@ -51,10 +51,11 @@ from supervisor.keeper.messages import (
 )
 from supervisor.keeper.openers import OpenError, Stdio, opened
 from supervisor.keeper.records import Records
-from supervisor.keeper.table import NotPossibleError, OutputState, ProgramState, Run, Session, Table
+from supervisor.keeper.table import NotPossibleError, OutputState, ProgramState, Run, Session, Table, Worker
 from supervisor.keeper.wards import Wards
 
 START_MAX_S = 30.0
+MAKE_PLACE_MAX_S = 5.0
 _GATE_BYTES = 64 << 10
 _decode_error = msgspec.msgpack.Decoder(StartError).decode
 
@@ -273,9 +274,26 @@ class Epochs:
         run.worker.is_stopped = is_stopped
         self._tell(WorkerStopped(session.name, run.epoch, is_stopped))
 
+    def replace_worker(self, run: Run) -> None:
+        """It ends between two frames; killed, if it does not. Its bell is to be rung: a poll goes on after a signal."""
+        worker = run.worker
+        if not worker.pid:
+            raise NotPossibleError(f"epoch {run.epoch} has no worker")
+        if worker.is_stopped:
+            raise NotPossibleError("its worker is stopped: it is replaced once it is killed")
+        worker.is_leaving = True
+        _send(worker, signal.SIGTERM)
+        pid = worker.pid
+        self._loop.call_in(MAKE_PLACE_MAX_S, lambda: _send(worker, signal.SIGKILL) if worker.pid == pid else None)
+
     def _worker_died(self, session: Session, run: Run, status: WaitStatus) -> None:
+        was_asked, run.worker.is_leaving = run.worker.is_leaving, False
         run.worker.pid, run.worker.is_stopped = 0, False
         match status:
+            case Exited(code=code) if was_asked and code not in (OUTPUT_ENDED, RING_REFUSED):
+                self._replaced(session, run)
+            case Signalled() if was_asked:
+                self._replaced(session, run)
             case Exited(code=code) if code in (OUTPUT_ENDED, RING_REFUSED):
                 run.output = OutputState.ENDED if code == OUTPUT_ENDED else OutputState.REFUSED
                 self._tell(OutputEnded(session.name, run.epoch, refused=code == RING_REFUSED))
@@ -286,11 +304,19 @@ class Epochs:
     def _adopted_worker_died(self, session: Session, run: Run) -> None:
         """At its end, perhaps: then the next one finds nothing to do and ends well."""
         os.close(run.worker.pidfd)
+        was_asked, run.worker.is_leaving = run.worker.is_leaving, False
         run.worker.pid, run.worker.pidfd = 0, -1
-        if run.pidfd >= 0 and not is_dead(run.pidfd):
+        if was_asked:
+            self._replaced(session, run)
+        elif run.pidfd >= 0 and not is_dead(run.pidfd):
             self._worker_crashed(session, run, Unseen())
         else:
             self._start_worker(session, run)
+
+    def _replaced(self, session: Session, run: Run) -> None:
+        """From the loop, as after a crash, but that it is none."""
+        run.worker.backoff = Backoff()
+        self._loop.call_in(0, lambda: self._start_worker(session, run))
 
     def _worker_crashed(self, session: Session, run: Run, status: WaitStatus | None) -> None:
         """The next one is forked from the loop, when this one is reaped: a ring has one living writer."""
@@ -338,6 +364,15 @@ def _receive(gate: int) -> bytes | None:
         return None
     except ConnectionResetError:
         return b""
+
+
+def _send(worker: Worker, signum: int) -> None:
+    """Not reaped yet, or held by a pidfd: its pid is its own."""
+    with contextlib.suppress(ProcessLookupError):
+        if worker.pidfd >= 0:
+            signal.pidfd_send_signal(worker.pidfd, signum)
+        else:
+            os.kill(worker.pid, signum)
 
 
 def _in_words(status: WaitStatus) -> str:

@@ -6,11 +6,12 @@ has to be carried over when it becomes newer code is KeeperState.
 """
 
 import errno
+import functools
 import gc
 import os
 import resource
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NoReturn, assert_never
 
 import msgspec
@@ -41,9 +42,12 @@ from supervisor.keeper.messages import (
     Event,
     Forget,
     GetTable,
+    InCharge,
     ProgramExited,
     Reexec,
     Refused,
+    ReplaceService,
+    ReplaceWorker,
     Shutdown,
     Signal,
     SignalReceived,
@@ -51,6 +55,9 @@ from supervisor.keeper.messages import (
     StartFailed,
     TableReport,
     Tell,
+    Tried,
+    TryCode,
+    TrySupervisor,
     Unanswered,
     Welcome,
 )
@@ -85,6 +92,7 @@ class KeeperState(msgspec.Struct):
     rlimits: dict[int, tuple[int, int]]
     link: LinkState = msgspec.field(default_factory=LinkState)
     rid: int = 0  # of the request to re-execute
+    speaks: dict[str, int] = msgspec.field(default_factory=dict)  # the code that runs, for the code that is tried
 
     def open_fds(self) -> list[int]:
         given = [fd for service in self.services for fd in service.spec.fds.values()]
@@ -119,7 +127,7 @@ class Keeper:
         self._resumed = state
         self._exit_code: int | None = None
         self._is_left = False
-        self._reexec_under_way = False
+        self._dry_run: object | None = None  # the one under way, of the supervisor that there is
 
         become_subreaper()
         containment = find_containment(self._config.runtime_dir)
@@ -209,6 +217,7 @@ class Keeper:
     # ---- the supervisor
 
     def _connect(self, channel: socket.socket) -> None:
+        self._dry_run = None  # who asked for it is gone
         self._link.connect(channel)
 
     def _greet(self) -> None:
@@ -232,7 +241,7 @@ class Keeper:
         self._bells.ring_writers(self._table.sessions)
 
     def _report(self, rid: int) -> TableReport:
-        return TableReport(rid, self._table.rows(), self._services.rows())
+        return TableReport(rid, self._table.rows(), self._services.rows(), self._services.trial.outcome)
 
     # ---- requests
 
@@ -280,9 +289,28 @@ class Keeper:
             case GetTable():
                 self._link.tell(self._report(request.rid))
                 return
-            case Reexec():
-                self._try_dry(request.rid)
+            case TryCode(rid=rid, speaks=speaks):
+                self._try_dry(rid, lambda said: self._link.tell(Tried(rid, said)), speaks)
                 return
+            case TrySupervisor(rid=rid):
+                if self._dry_run:
+                    raise NotPossibleError("a dry run is under way")
+                refuse = functools.partial(self._refuse, rid)
+                self._services.trial.begin(self._config.reexec_argv, refuse)
+                return
+            case InCharge():
+                self._services.trial.passed()
+            case Reexec(rid=rid):
+                if self._services.trial.is_under_way:
+                    raise NotPossibleError("a supervisor is on trial")
+                self._try_dry(rid, lambda _: self._loop.call_in(0, lambda: self._become(rid)))
+                return
+            case ReplaceService(rid=rid, name=name):
+                self._services.replace(name, lambda: self._link.tell(Done(rid)))
+                return
+            case ReplaceWorker():
+                self._epochs.replace_worker(self._table.run(request.session, request.epoch))
+                self._bells.ring_writers([request.session])
             case Create():
                 self._create(request)
             case Signal():
@@ -321,24 +349,29 @@ class Keeper:
 
     # ---- becoming newer code
 
-    def _try_dry(self, rid: int) -> None:
-        if self._reexec_under_way:
+    def _try_dry(self, rid: int, on_success: Callable[[str], None], speaks: Mapping[str, int] | None = None) -> None:
+        """What follows a success comes from the loop: nothing of ours is half done there."""
+        if self._dry_run:
             raise NotPossibleError("a dry run is under way")
-        reexec.try_dry(
-            self._config.reexec_argv,
-            msgspec.msgpack.encode(self._state(rid)),
-            self._children,
-            self._loop,
-            lambda why_not: self._tried(rid, why_not),
-        )
-        self._reexec_under_way = True
+        state = msgspec.structs.replace(self._state(rid), speaks=dict(speaks or {}))
 
-    def _tried(self, rid: int, why_not: str) -> None:
-        self._reexec_under_way = False
-        if why_not:
-            self._link.tell(Refused(rid, 0, why_not))
-        else:
-            self._loop.call_in(0, lambda: self._become(rid))  # from the loop: nothing of ours is half done there
+        this = object()
+
+        def on_result(why_not: str, said: str) -> None:
+            if self._dry_run is not this:
+                return
+            self._dry_run = None
+            if why_not:
+                self._refuse(rid, why_not)
+            else:
+                on_success(said)
+
+        encoded = msgspec.msgpack.encode(state)
+        reexec.try_dry(self._config.reexec_argv, encoded, self._children, self._loop, on_result)
+        self._dry_run = this
+
+    def _refuse(self, rid: int, why_not: str) -> None:
+        self._link.tell(Refused(rid, 0, why_not))
 
     def _become(self, rid: int) -> None:
         log("re-executing")

@@ -16,6 +16,7 @@ from supervisor.keeper.log import log
 from supervisor.keeper.loop import READABLE, WRITABLE, Loop
 from supervisor.keeper.messages import (
     MAX_PACKET_BYTES,
+    OLDEST,
     VERSION,
     Answer,
     Asked,
@@ -133,7 +134,7 @@ class Link:
             raise LyingPeerError("the first message must be Hello")
 
     def _greet(self, hello: Hello) -> None:
-        if hello.version != VERSION:
+        if not OLDEST <= hello.version <= VERSION:
             raise LyingPeerError(f"the supervisor speaks version {hello.version}, the keeper {VERSION}")
         if self._greeted:
             raise LyingPeerError("Hello comes once")

@@ -26,6 +26,7 @@ from childproc.spec import Phase, ProgramSpec
 from ipc.ring_spec import RingSpec
 
 VERSION = 1
+OLDEST = 1  # of the other side, where one of the two is newer
 MAX_PACKET_BYTES = 4 << 20  # the kernel's own limit for arguments and environment is below that
 
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -131,8 +132,36 @@ class GetTable(_Request, frozen=True):
     pass
 
 
+class TryCode(_Request, frozen=True):
+    """Run the installed code dry, with the real state. Tried, or Refused with its last words."""
+
+    speaks: dict[str, int] = {}  # protocol or layout: version, as the running code has them
+
+
+class TrySupervisor(_Request, frozen=True):
+    """Load the installed code beside ours, and replace the supervisor by one of it, on trial. Refused, or never
+    answered: the table of the next supervisor says that it is on trial, or why it did not pass."""
+
+
+class InCharge(_Request, frozen=True):
+    """A supervisor on trial has begun: it stays, and the code that was there before is let go of."""
+
+
 class Reexec(_Request, frozen=True):
     """Try the code on disk dry, then become it, with the same pid, children and fds."""
+
+
+class ReplaceService(_Request, frozen=True):
+    """End it, in order, and start it anew. Done when it is told to end; ServiceStarted tells of the next one."""
+
+    name: str
+
+
+class ReplaceWorker(_Request, frozen=True):
+    """Have it make place for the next one, of the code that the keeper has. WorkerStarted tells of that."""
+
+    session: SessionName
+    epoch: Epoch
 
 
 class Shutdown(_Request, frozen=True):
@@ -142,7 +171,21 @@ class Shutdown(_Request, frozen=True):
     exit_code: Annotated[int, Meta(ge=0, le=255)] = 0
 
 
-Asked = Create | Start | Signal | CloseStdin | Forget | GetTable | Reexec | Shutdown
+Asked = (
+    Create
+    | Start
+    | Signal
+    | CloseStdin
+    | Forget
+    | GetTable
+    | TryCode
+    | TrySupervisor
+    | InCharge
+    | Reexec
+    | ReplaceService
+    | ReplaceWorker
+    | Shutdown
+)
 Unanswered = Ack | Tell
 Request = Hello | Unanswered | Asked
 
@@ -169,6 +212,25 @@ class Refused(_Message, frozen=True):
     reason: str
 
 
+class Tried(_Message, frozen=True):
+    rid: int
+    said: str  # by the code that was tried
+
+
+class TrialState(StrEnum):
+    NONE = "none"
+    UNDER_WAY = "under_way"
+    PASSED = "passed"
+    FAILED = "failed"
+
+
+class Trial(Struct, frozen=True):
+    """Of a supervisor of newer code; what the last one came to."""
+
+    state: TrialState = TrialState.NONE
+    why: str = ""  # it failed
+
+
 class SessionRow(Struct, frozen=True):
     session: str
     slot: int
@@ -190,6 +252,7 @@ class TableReport(_Message, frozen=True):
     rid: int
     sessions: list[SessionRow]
     services: list[ServiceRow]
+    trial: Trial = Trial()
 
 
 class Started(_Message, frozen=True):
@@ -282,7 +345,7 @@ Event = (
     | ServiceStopped
     | ServiceDied
 )
-Answer = Welcome | Goodbye | Done | Refused | TableReport
+Answer = Welcome | Goodbye | Done | Refused | Tried | TableReport
 
 encode = msgspec.msgpack.Encoder().encode
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)

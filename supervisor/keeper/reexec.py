@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from supervisor.keeper.children import Children, Death
 from supervisor.keeper.forking import fork_detached
+from supervisor.keeper.last_words import in_one_line
 from supervisor.keeper.loop import Loop
 from supervisor.keeper.messages import Exited
 from supervisor.keeper.packets import write_all
@@ -22,7 +23,7 @@ from supervisor.keeper.packets import write_all
 DRY = "--dry"
 RESUME = "--resume"
 DRY_RUN_MAX_S = 20.0
-_LAST_WORDS_BYTES = 2000
+_LAST_WORDS_BYTES = 8000
 
 
 def into_memory(state: bytes) -> int:
@@ -36,28 +37,32 @@ def from_memory(memory: int) -> bytes:
 
 
 def try_dry(
-    argv: Sequence[str], state: bytes, children: Children, loop: Loop, on_result: Callable[[str], None]
+    argv: Sequence[str], state: bytes, children: Children, loop: Loop, on_result: Callable[[str, str], None]
 ) -> None:
-    """on_result is called with why not, or with nothing."""
+    """on_result is called with why not, or with "" and what the code said."""
     memory, words = into_memory(state), os.memfd_create("last-words", os.MFD_CLOEXEC)
+    answer = os.memfd_create("answer", os.MFD_CLOEXEC)
 
     def body() -> None:
+        os.dup2(answer, 1)
         os.dup2(words, 2)
         os.set_inheritable(memory, True)
         _exec(argv, DRY, memory)
 
     def on_death(death: Death) -> None:
         running.clear()
-        said = from_memory(words)[-_LAST_WORDS_BYTES:].decode(errors="replace").strip()
+        said, last = (from_memory(fd)[-_LAST_WORDS_BYTES:].decode(errors="replace") for fd in (answer, words))
+        os.close(answer)
         os.close(words)
-        on_result("" if death.status == Exited(0) else f"the new code failed its dry run ({death.status}): {said}")
+        why_not = in_one_line(last) or str(death.status)
+        on_result("" if death.status == Exited(0) else f"the installed code fails its dry run: {why_not}", said)
 
     def too_slow() -> None:
         for pid in running:
             os.kill(pid, signal.SIGKILL)
 
     try:
-        running = [fork_detached(body, (memory, words))]
+        running = [fork_detached(body, (memory, words, answer))]
     finally:
         os.close(memory)
     children.expect(running[0], on_death)

@@ -16,13 +16,15 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from childproc.identity import Identity, identify
-from supervisor.keeper import packets
 from supervisor.keeper.backoff import Backoff
 from supervisor.keeper.children import Children, Death, is_child
 from supervisor.keeper.log import log
 from supervisor.keeper.loop import Loop
 from supervisor.keeper.messages import Event, ServiceDied, ServiceRow, ServiceStarted, ServiceStopped, WaitStatus
-from supervisor.keeper.template import GO, MAX_BYTES, READY, ForkRequest, fork_template
+from supervisor.keeper.table import NotPossibleError
+from supervisor.keeper.template import GO, READY, WORDS, ForkRequest
+from supervisor.keeper.templates import Templates
+from supervisor.keeper.trial import SupervisorTrial
 from supervisor.keeper.wards import Wards
 
 START_MAX_S = 30.0
@@ -66,7 +68,6 @@ class Services:
         containment: tuple[str, ...] = (),
     ) -> None:
         self.all = {service.spec.name: service for service in services}
-        self._preload = preload
         self._loop = loop
         self._children = children
         self._wards = Wards(loop)
@@ -77,14 +78,12 @@ class Services:
         self._steady_s = steady_s
         self._containment = containment  # of those that are to outlive the keeper
         self._ending: set[str] = set()
-        self._template_pid = 0
-        self._template: socket.socket | None = None
-        self._template_backoff = Backoff()
-        self._template_since_ns = 0
-        self._fingerprint = b""
+        self._replaced: set[str] = set()
+        self._templates = Templates(preload, loop, children)
+        self.trial = SupervisorTrial(self._templates, loop, self._replace_deciders)
 
     def run(self) -> None:
-        self._fork_template()
+        self._templates.begin()
         for service in self.all.values():
             service.gate = -1  # a predecessor's: one that was about to start has noticed, and ends
             if service.pidfd >= 0:
@@ -114,47 +113,6 @@ class Services:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(service.pidfd, signal.SIGKILL)
 
-    # ---- the template
-
-    def _fork_template(self) -> None:
-        self._template_since_ns = time.monotonic_ns()
-        try:
-            self._template_pid, self._template = fork_template(self._preload)
-        except OSError as error:
-            self._template_died(f"could not be forked: {error}")
-            return
-        self._children.expect(self._template_pid, lambda death: self._template_died(str(death.status)))
-        self._loop.watch(self._template.fileno(), self._template_ready)
-
-    def _template_ready(self) -> None:
-        if self._template is None:
-            return
-        try:
-            packet = packets.receive(self._template, MAX_BYTES)
-        except BlockingIOError:
-            return
-        if packet is None:
-            self._drop_template()
-            return
-        if self._fingerprint not in (b"", packet.payload):
-            log("the code on disk is not what the last template had loaded: services will run what is there now")
-        self._fingerprint = packet.payload
-
-    def _drop_template(self) -> None:
-        if self._template:
-            self._loop.unwatch(self._template.fileno())
-            self._template.close()
-            self._template = None
-
-    def _template_died(self, how: str) -> None:
-        self._drop_template()
-        self._template_pid = 0
-        if self._ending:
-            return
-        self._template_backoff = self._template_backoff.after_death(_seconds_since(self._template_since_ns))
-        log(f"the template died ({how}): a new one loads its code from disk")
-        self._loop.call_in(self._template_backoff.delay_s, self._fork_template)
-
     # ---- a service
 
     def _start(self, service: Service) -> None:
@@ -173,6 +131,8 @@ class Services:
         channel: socket.socket | None = None
         fds = dict(service.spec.fds)
         with childs, contextlib.ExitStack() as stack:
+            if service.spec.decides and self.trial.words >= 0:
+                fds[WORDS] = self.trial.words
             if service.spec.decides:
                 channel, other_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
                 fds[CHANNEL] = stack.enter_context(other_end).fileno()
@@ -188,13 +148,7 @@ class Services:
         spec = service.spec
         containment = () if spec.decides else self._containment
         request = ForkRequest(spec.name, spec.entry, spec.args, names, service.predecessor, containment)
-        try:
-            if self._template:
-                packets.send(self._template, msgspec.msgpack.encode(request), fds)
-                return True
-        except OSError as error:
-            log(f"the template takes no request: {error}")
-        return False
+        return self._templates.request(request, fds)
 
     def _read_gate(self, service: Service, channel: socket.socket | None) -> None:
         try:
@@ -225,9 +179,9 @@ class Services:
             os.write(service.gate, GO)
 
     def _too_slow(self, service: Service, started_ns: int) -> None:
-        if service.gate >= 0 and service.started_ns == started_ns and self._template_pid:
+        if service.gate >= 0 and service.started_ns == started_ns:
             log(f"{service.spec.name} does not start: killing the template")
-            os.kill(self._template_pid, signal.SIGKILL)
+            self._templates.kill()
 
     def _expect(self, service: Service) -> None:
         self._children.expect(service.pid, lambda death: self._on_death(service, death))
@@ -242,12 +196,40 @@ class Services:
     def _died(self, service: Service, status: WaitStatus | None) -> None:
         if service.spec.name in self._ending:
             return
+        was_replaced = service.spec.name in self._replaced
+        self._replaced.discard(service.spec.name)
+        if service.spec.decides:
+            self.trial.supervisor_died(status, was_replaced=was_replaced)
+        if was_replaced:
+            service.backoff = Backoff()
+            self._loop.call_in(0, lambda: self._start(service))
+            self._after_crash(service.spec)
+            return
         service.backoff = service.backoff.after_death(_seconds_since(service.started_ns), self._steady_s)
         delay_s = service.backoff.delay_s
         log(f"{service.spec.name} died ({status}), the next one starts in {delay_s:g} s")
         self._loop.call_in(delay_s, lambda: self._start(service))
         self._tell(ServiceDied(service.spec.name, status, delay_s))
         self._after_crash(service.spec)
+
+    def replace(self, name: str, on_end: Callable[[], None] = lambda: None) -> None:
+        """From the template in use, once that has loaded its code: until then the old one serves."""
+        if name not in self.all:
+            raise NotPossibleError(f"there is no service {name}")
+        self._templates.when_ready(lambda: self._replace(self.all[name], on_end))
+
+    def _replace(self, service: Service, on_end: Callable[[], None]) -> None:
+        """One that is between two lives comes from the template anyway."""
+        name = service.spec.name
+        on_end()
+        if service.pid and name not in self._ending:
+            self._replaced.add(name)
+            os.kill(service.pid, signal.SIGTERM)
+            self._loop.call_in(STOP_MAX_S, functools.partial(_kill_if_still, service, service.pid))
+
+    def _replace_deciders(self) -> None:
+        for name in [name for name, service in self.all.items() if service.spec.decides]:
+            self.replace(name)
 
     # ---- the end
 
@@ -259,21 +241,21 @@ class Services:
 
     def end(self, names: Sequence[str]) -> None:
         """Ask these to end, and the template; none of them is started again."""
-        self._ending = set(names) | {"template"}
-        self._drop_template()
+        self._ending = set(names)
+        self._templates.end()
         self._signal_ending(signal.SIGTERM)
         self._loop.call_in(STOP_MAX_S, lambda: self._signal_ending(signal.SIGKILL))
 
     @property
     def ended(self) -> bool:
-        return not self._template_pid and not any(self.all[name].pid for name in self._ending if name in self.all)
+        return self._templates.ended and not any(self.all[name].pid for name in self._ending if name in self.all)
 
     def _signal_ending(self, signum: int) -> None:
         for name in self._ending:
             if name in self.all and (pid := self.all[name].pid):
                 os.kill(pid, signum)
-        if signum == signal.SIGKILL and self._template_pid:
-            os.kill(self._template_pid, signum)
+        if signum == signal.SIGKILL:
+            self._templates.end_now()
 
 
 def _kill_if_still(service: Service, pid: int) -> None:

@@ -52,6 +52,7 @@ class Worker(Struct):
     pid: int = 0  # 0: to be forked again
     pidfd: int = -1  # of one that another keeper forked
     is_stopped: bool = False
+    is_leaving: bool = False  # asked to make place for the next one
     started_ns: int = 0
     backoff: Backoff = Backoff()
 

@@ -6,8 +6,6 @@
 
 So the keeper stays small, a crash never loads code from disk (a `pip install` may be half done), and a service
 starts in milliseconds. The service talks through a gate like a program: P with its pid, then it waits for G.
-
-A template that dies is forked again and imports again; its fingerprint then says whether the files are still the same.
 """
 
 import gc
@@ -22,8 +20,9 @@ import msgspec
 from supervisor.keeper import packets
 from supervisor.keeper.containment import enter
 from supervisor.keeper.forking import fork_detached
-from supervisor.keeper.messages import WaitStatus
+from supervisor.keeper.messages import VERSION, WaitStatus
 
+WORDS = "words"  # an fd for a service's last ones, if somebody wants to read them
 READY = b"P"
 GO = b"G"
 OUR_PACKAGES = ("supervisor", "childproc", "ipc", "config")
@@ -37,6 +36,7 @@ class ServiceJob(msgspec.Struct, frozen=True):
     args: tuple[str, ...]
     fds: dict[str, int]
     predecessor: WaitStatus | None  # how the last one ended, None for the first
+    speaks: int = VERSION  # the keeper, to its supervisor
 
 
 class ForkRequest(msgspec.Struct, frozen=True):
@@ -46,11 +46,12 @@ class ForkRequest(msgspec.Struct, frozen=True):
     fd_names: tuple[str, ...]  # of the fds that come with the request, after the gate
     predecessor: WaitStatus | None
     containment: tuple[str, ...] = ()
+    speaks: int = VERSION
 
 
 def run(connection: socket.socket, preload: Iterable[str], keeper_pid: int) -> None:
     """Until the keeper closes its end."""
-    _import_quietly(preload)
+    import_quietly(preload)
     gc.freeze()
     packets.send(connection, _fingerprint())
     while packet := packets.receive(connection, MAX_BYTES):
@@ -59,7 +60,7 @@ def run(connection: socket.socket, preload: Iterable[str], keeper_pid: int) -> N
         packets.close_all(packet.fds)
 
 
-def _import_quietly(modules: Iterable[str]) -> None:
+def import_quietly(modules: Iterable[str]) -> None:
     """OpenBLAS starts a thread when numpy is imported, unless told not to; the services need not see that."""
     before = os.environ.get("OPENBLAS_NUM_THREADS")
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
@@ -105,7 +106,12 @@ def _become_service(request: ForkRequest, fds: tuple[int, ...], orphaned: int, k
     os.close(gate)
     enter(request.containment)
     named = dict(zip(request.fd_names, own_fds, strict=True))
-    resolve(request.entry)(ServiceJob(request.name, request.args, named, request.predecessor))
+    try:
+        resolve(request.entry)(ServiceJob(request.name, request.args, named, request.predecessor, request.speaks))
+    except Exception as error:
+        if WORDS in named:
+            os.write(named[WORDS], f"{type(error).__name__}: {error}".encode(errors="replace"))
+        raise
 
 
 def resolve(entry: str) -> Callable[[ServiceJob], None]:

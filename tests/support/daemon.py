@@ -25,13 +25,27 @@ from tests.support import leaks
 from tests.support.changes import Changes
 
 PATIENCE_S = 20.0
+OURS = (sys.executable, "-m", "supervisor.main")
+
+
+def without_our_tree() -> dict[str, str]:
+    """An environment for another installation."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
 class RunningDaemon:
-    def __init__(self, directory: Path, name: str, sessions: str, wrapper: tuple[str, ...] = ()) -> None:
-        """wrapper: a command that starts it, and becomes it, such as unshare."""
+    def __init__(
+        self,
+        directory: Path,
+        name: str,
+        sessions: str,
+        wrapper: tuple[str, ...] = (),
+        ringvisord: tuple[str, ...] = OURS,
+    ) -> None:
+        """wrapper: a command that starts it, and becomes it, such as unshare. ringvisord: another one than ours."""
         self.directory = directory
         self._wrapper = wrapper
+        self._ringvisord = ringvisord
         self.runtime_dir = f"{directory}/run"
         self.file = directory / "ringvisor.toml"
         self.head = f'[fleet]\nname = "{name}"\nruntime_dir = "run"\nstate_dir = "state"\nlog_dir = "logs"\n'
@@ -48,8 +62,9 @@ class RunningDaemon:
 
     def launch(self) -> "subprocess.Popen[bytes]":
         with self._out.open("ab") as out:
-            command = [*self._wrapper, sys.executable, "-m", "supervisor.main", "-c", str(self.file)]
-            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+            command = [*self._wrapper, *self._ringvisord, "-c", str(self.file)]
+            env = None if self._ringvisord == OURS else without_our_tree()
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env)
 
     def output(self) -> str:
         return self._out.read_text()
@@ -104,9 +119,14 @@ class RunningDaemon:
 
 @contextlib.contextmanager
 def running_daemon(
-    directory: Path, name: str, sessions: str, *, wrapper: tuple[str, ...] = ()
+    directory: Path,
+    name: str,
+    sessions: str,
+    *,
+    wrapper: tuple[str, ...] = (),
+    ringvisord: tuple[str, ...] = OURS,
 ) -> Iterator[RunningDaemon]:
-    daemon = RunningDaemon(directory, name, sessions, wrapper)
+    daemon = RunningDaemon(directory, name, sessions, wrapper, ringvisord)
     try:
         yield daemon
     except BaseException:
