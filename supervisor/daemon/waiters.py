@@ -14,6 +14,7 @@ from supervisor.lifecycle.session import Session
 from supervisor.lifecycle.states import SessionState
 
 _AT_REST = {SessionState.STOPPED, SessionState.EXITED, SessionState.FATAL}
+_OTHER = "spawn error"
 
 
 class Awaited(Enum):
@@ -44,7 +45,7 @@ def fate(awaited: Awaited, session: Session) -> Fate | None:
 def spawned(session: Session) -> Fate | None:
     """A program runs, or has run, or could not be started."""
     if isinstance(session.exit, SpawnFailed) and not session.pid:
-        return Fate(_why_not(session), ok=False)
+        return Fate(_in_full(session.exit), ok=False)
     return Fate("started", ok=True) if session.pid or session.state in _AT_REST else None
 
 
@@ -54,9 +55,17 @@ def is_at_rest(session: Session) -> Fate | None:
 
 
 def _why_not(session: Session) -> str:
-    if isinstance(session.exit, SpawnFailed):
-        return {"ENOENT": "no such file", "EACCES": "file is not executable"}.get(session.exit.errno, "spawn error")
-    return "abnormal termination"
+    return _in_short(session.exit) if isinstance(session.exit, SpawnFailed) else "abnormal termination"
+
+
+def _in_full(failure: SpawnFailed) -> str:
+    """`run` is no command of supervisorctl's: whoever typed it is told all there is to say."""
+    short = _in_short(failure)
+    return f"{short}: {failure.message}" if short == _OTHER else short
+
+
+def _in_short(failure: SpawnFailed) -> str:
+    return {"ENOENT": "no such file", "EACCES": "file is not executable"}.get(failure.errno, _OTHER)
 
 
 @dataclass(slots=True)
