@@ -6,7 +6,7 @@ what happened meanwhile is fed through the same cells as the news it would have 
 (`report`) come by themselves, right after this.
 
     keeper's epoch > ours   we have forgotten it: take the program over, and see
-    keeper's epoch = ours   catch up
+    keeper's epoch = ours   catch up; or, where we believe that nothing of it is left, we have forgotten it
     keeper's epoch < ours   the start never arrived: ask again; or it is a new keeper that found nothing
 """
 
@@ -22,7 +22,9 @@ from supervisor.lifecycle.turn import Turn
 
 
 def adopt(turn: Turn, event: Adopted) -> None:
-    is_known = event.epoch <= turn.session.epoch
+    is_known = event.epoch < turn.session.epoch or (
+        event.epoch == turn.session.epoch and not _is_forgotten(turn, event)
+    )
     if is_known and (event.epoch < turn.session.epoch or not turn.session.has_program):
         turn.acknowledge(event.report)  # acted on before; and before a start, which the keeper refuses until then
     if not is_known:
@@ -33,6 +35,11 @@ def adopt(turn: Turn, event: Adopted) -> None:
         _catch_up(turn, event)
     if turn.session.state is SessionState.UNKNOWN:
         _resume(turn)
+
+
+def _is_forgotten(turn: Turn, event: Adopted) -> bool:
+    """Its number may be known from its log alone, where the journal was lost."""
+    return turn.session.run is None and (event.program is not Program.GONE or event.output is Output.FLOWING)
 
 
 def _take_over(turn: Turn, event: Adopted) -> None:

@@ -229,6 +229,14 @@ HISTORIES: dict[str, History] = {
         (11, due, "STARTING S"),
         (11, started(5, 11), "STARTING"),
     ],
+    "the journal was lost, how many epochs there were is known from the log": [
+        (0, start, "STARTING S"),
+        (0, started(1, 0), "STARTING"),
+        (1, exited(1, 3, 1), "BACKOFF KA"),
+        (1, OutputEnded(1), "BACKOFF"),
+        (2, Adopted(1, Program.ALIVE, Output.FLOWING, 101, started_s=0.1), "RUNNING"),
+        (3, exited(1, 3, 3), "BACKOFF KA"),
+    ],
     "the journal was lost, and the end that was in it": [
         (9, Adopted(4, Program.GONE, Output.FLOWING), "BACKOFF K"),
         (9, OutputEnded(4), "BACKOFF"),

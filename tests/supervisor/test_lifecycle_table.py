@@ -106,7 +106,7 @@ CELLS = {
     "output":       (".", "STARTING up", "RUNNING up", ".", "STOPPING down", ".", ".", "UNKNOWN up"),
     "signalled":    (".", ".", ".", ".", "STOPPING down", ".", ".", "."),
     "deadline":     (".", "RUNNING up", ".", "STARTING up S", "STOPPING down K", ".", ".", "."),
-    "found alive":  (".", ".", ".", ".", ". T", ".", ".", "STARTING up"),
+    "found alive":  ("STARTING up", ".", ".", "STARTING up", ". T", "STARTING up", "STARTING up", "STARTING up"),
     "found gone":   (".", "BACKOFF up K", "BACKOFF up K", ".", "STOPPED down K", ".", ".", "BACKOFF up K"),
     "sight lost":   (".", "UNKNOWN up", "UNKNOWN up", ".", "UNKNOWN down", ".", ".", "."),
     "old exit":     (". A", ". A", ". A", ". A", ". A", ". A", ". A", ". A"),
