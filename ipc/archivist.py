@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from ipc.caps import Cap, read_cap
 from ipc.log_archive import tidy
+from ipc.log_disk import keep_below
 from ipc.log_retention import Retention
 
 
@@ -23,8 +25,11 @@ class Job(NamedTuple):
 
 
 class Archivist:
-    def __init__(self, report: Callable[[str], None]) -> None:
+    def __init__(self, ring_dir: str, report: Callable[[str], None]) -> None:
+        self._ring_dir = ring_dir
         self._report = report
+        self._directories: set[str] = set()  # of all logs it ever heard of
+        self._was_over = False
         self._jobs: queue.SimpleQueue[tuple[Job, bool] | None] = queue.SimpleQueue()
         self._waiting: set[Job] = set()
         self._thread = threading.Thread(target=self._run, name="archivist", daemon=True)
@@ -59,6 +64,8 @@ class Archivist:
                 self._waiting.discard(job)
                 if rotated or job.name in left[job.directory]:
                     self._tidy(job)
+            self._directories.update(job.directory for job, _ in batch)
+            self._keep_below_cap()
 
     def _take_all(self) -> list[tuple[Job, bool]]:
         """What there is to do, one at least; nothing once it is to stop."""
@@ -75,6 +82,25 @@ class Archivist:
             tidy(job.directory, job.name, job.retention, time.time_ns(), pack=job.compress)
         except Exception as error:  # noqa: BLE001 - a damaged part must not end the router
             self._report(f"log {job.name} in {job.directory} cannot be tidied: {error}; the next rotation tries again")
+
+    def _keep_below_cap(self) -> None:
+        try:
+            cap_bytes = read_cap(self._ring_dir, Cap.LOGS)
+            if not cap_bytes:
+                return
+            pruned = keep_below(self._directories, cap_bytes)
+        except Exception as error:  # noqa: BLE001 - no reason to end the router
+            self._report(f"fleet.log_disk_max cannot be kept: {error}; the next rotation tries again")
+            return
+        if pruned.deleted:
+            parts = ", ".join(pruned.deleted)
+            self._report(f"fleet.log_disk_max: deleted {parts}, {pruned.freed_bytes} bytes")
+        if pruned.over_bytes and not self._was_over:
+            self._report(
+                f"logs take {pruned.over_bytes} bytes more than fleet.log_disk_max, and no rotated part is left to "
+                "delete: raise it, or lower log.max_size"
+            )
+        self._was_over = pruned.over_bytes > 0
 
 
 def logs_with_plain_parts(directory: str) -> frozenset[str]:

@@ -99,7 +99,7 @@ def _prune(directory_fd: int, parts: Sequence[PartFiles], retention: Retention, 
     rotated = [_rotated(directory_fd, files) for files in files_of.values()]
     going = doomed(rotated, retention, now_ns)
     for part in going:
-        _delete(directory_fd, files_of[part.number])
+        delete_part(directory_fd, files_of[part.number])
     return [files_of[part.number].plain or files_of[part.number].packed or "" for part in going]
 
 
@@ -108,10 +108,10 @@ def _complete_deletion(directory_fd: int, parts: Sequence[PartFiles]) -> None:
     for files in parts[:-1]:
         if files.plain or files.packed:
             return
-        _delete(directory_fd, files)
+        delete_part(directory_fd, files)
 
 
-def _delete(directory_fd: int, files: PartFiles) -> None:
+def delete_part(directory_fd: int, files: PartFiles) -> None:
     for name in (files.plain, files.packed, files.index):
         if name is not None:
             os.unlink(name, dir_fd=directory_fd)

@@ -39,7 +39,7 @@ class LogLane:
         began: Callable[[int], None],
     ) -> None:
         self.number = number
-        self._archivist = Archivist(report)
+        self._archivist = Archivist(ring_dir, report)
         self.sessions = LaneSessions(ring_dir, board, number, self._archivist, report)
         self._bell = bell
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()

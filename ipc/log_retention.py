@@ -1,10 +1,13 @@
 """When a log is rotated, and which of its rotated parts have to go. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import TypeVar
 
 _NS = 1_000_000_000
 _DAY_NS = 86_400 * _NS
+_Log = TypeVar("_Log")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,17 @@ def doomed(parts: Sequence[RotatedPart], retention: Retention, now_ns: int) -> l
         if _too_much(retention, kept + 1, kept_bytes, now_ns - part.ended_ns):
             return newest_first[kept:][::-1]
     return []
+
+
+def oldest_first(rotated: Mapping[_Log, Sequence[RotatedPart]]) -> Iterator[tuple[_Log, RotatedPart]]:
+    """The parts of many logs in the order in which they may go: by age, but none before the older ones of its log."""
+    aged = []
+    for log, parts in rotated.items():
+        by_number = sorted(parts, key=lambda part: part.number)
+        ended_ns = accumulate((part.ended_ns for part in by_number), max)
+        aged += [(at_ns, log, part) for at_ns, part in zip(ended_ns, by_number, strict=True)]
+    aged.sort(key=lambda one: one[0])
+    return ((log, part) for _, log, part in aged)
 
 
 def _too_much(retention: Retention, count: int, size_bytes: int, age_ns: int) -> bool:

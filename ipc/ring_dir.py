@@ -2,7 +2,8 @@
 
 board            see ipc/board.py
 bell.0 … bell.7  wake the readers; bell.0 is the router's live half, 7 the dispatcher's, the others are log threads'
-cap              how much memory all rings may take together (ring_cap.py)
+rings.cap        how much memory all rings may take together, and
+logs.cap         how much disk all logs may (caps.py)
 NAME.ring        a session's ring
 NAME.bell        wakes the session's writer when there is room again
 NAME.sink        what the router does with the session
@@ -15,7 +16,7 @@ import stat
 
 from ipc.bell import Bell, make_bell
 from ipc.board import BELLS, BOARD_BYTES, check_board, initial_board
-from ipc.ring_cap import forget_cap
+from ipc.caps import forget_caps
 from ipc.ring_file import has_writer, remove_ring, ring_paths, session_of
 
 
@@ -90,7 +91,7 @@ def remove_ring_dir(ring_dir: str) -> None:
     """After an orderly end. What still has rings in it stays."""
     if next(ring_paths(ring_dir), None) is not None:
         return
-    forget_cap(ring_dir)
+    forget_caps(ring_dir)
     last_words = f"{ring_dir}/router.died"
     for path in (board_path(ring_dir), last_words, *(reader_bell_path(ring_dir, bell) for bell in range(BELLS))):
         with contextlib.suppress(FileNotFoundError):

@@ -6,7 +6,7 @@ name, and the name outlives every process. (`multiprocessing.shared_memory` unli
 and is not used.)
 
 Design. `<ring_dir>/<session>.ring` is the ring. Its next generation is prepared as `<session>.ring.next` and renamed
-over it. The cap on all rings together (ring_cap.py) is checked after the new file is allocated: two that grow at once
+over it. The cap on all rings together (caps.py) is checked after the new file is allocated: two that grow at once
 may both be refused, but never both go beyond, and nothing has to be locked. A writer holds an flock on its own open
 file, so that a second one is refused as long as the first one lives; the kernel lets go of it when the process is
 gone.
@@ -21,8 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ipc import ring_layout as at
+from ipc.caps import Cap, read_cap
 from ipc.errors import RingBusy, RingCorrupt, RingMemory
-from ipc.ring_cap import read_cap
 from ipc.ring_memory import RingMemory as Memory
 from ipc.ring_memory import initial_header
 from ipc.ring_resize import carry_readers, following_header, transplant
@@ -202,7 +202,7 @@ class WriterFile:
 def exceeded_cap(ring_dir: str) -> int:
     """The cap, if all rings together are beyond it; else 0. Their pages are all allocated: where the whole tmpfs holds
     less than that, none of a thousand files has to be looked at."""
-    cap_bytes = read_cap(ring_dir)
+    cap_bytes = read_cap(ring_dir, Cap.RINGS)
     tmpfs = os.statvfs(ring_dir)
     if not cap_bytes or (tmpfs.f_blocks - tmpfs.f_bfree) * tmpfs.f_frsize <= cap_bytes:
         return 0

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from config.diff import Plan, diff
 from config.errors import ConfigErrors
 from config.model import Fleet
-from ipc.ring_cap import write_cap
+from ipc.caps import Cap, write_cap
 from ipc.router_messages import LogOrder
 from supervisor.control import messages as control
 from supervisor.control.server import ControlServer
@@ -182,7 +182,7 @@ class Daemon:
 
     def _begin(self, table: keeper.TableReport) -> None:
         self._services = {row.name: row.pid for row in table.services if row.pid}
-        self._cap_rings()
+        self._set_caps()
         if any(row.pid and parent(row.pid) != self._keeper_pid for row in table.sessions):
             self._killing.look_above()
         recovered = self._journal.recover()
@@ -297,16 +297,17 @@ class Daemon:
         plan = diff(self._fleet, new)
         self._file.apply(new)
         self._fleet = new
-        self._cap_rings()
+        self._set_caps()
         self._sessions.logins.forget()
         updating.apply(self._sessions, new, plan, self._report)
         return plan
 
-    def _cap_rings(self) -> None:
+    def _set_caps(self) -> None:
         try:
-            write_cap(self._place.ring_dir, rings_max_bytes(self._fleet))
+            write_cap(self._place.ring_dir, Cap.RINGS, rings_max_bytes(self._fleet))
+            write_cap(self._place.ring_dir, Cap.LOGS, self._fleet.log_disk_max_bytes)
         except OSError as error:
-            self._report(f"fleet.ring_memory is not in force: {error}")
+            self._report(f"fleet.ring_memory and fleet.log_disk_max are not in force: {error}")
 
     def running_epochs(self) -> list[tuple[str, int]]:
         """Those that have a worker."""

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from ipc import ring_layout as at
+from ipc.caps import Cap, write_cap
 from ipc.errors import RingBusy, RingCorrupt, RingMemory, RingVersion
 from ipc.frames import Kind
 from ipc.ring_attach import attach_reader, attach_writer
-from ipc.ring_cap import write_cap
 from ipc.ring_dir import create_ring_dir, open_board
 from ipc.ring_file import create_ring, open_ring, remove_ring, ring_path, rings_bytes
 from ipc.ring_reader import RingReader
@@ -93,7 +93,7 @@ def test_growth_stops_at_the_cap_and_the_ring_goes_on(ring_dir: str) -> None:
         create_ring(ring_dir, session, RingSpec(0, max_bytes=1 << 20))
     cap_bytes = 3 * at.segment_bytes(1 << 18)
     writer = attach_writer(ring_dir, "s", 0)
-    write_cap(ring_dir, cap_bytes)
+    write_cap(ring_dir, Cap.RINGS, cap_bytes)
     reader = attach_reader(ring_dir, "s", at.ReaderSlot.LOG, bell=1, gating=True)
     written = fill(writer) * len(CHUNK)
     assert writer.memory.data_bytes == 1 << 18
@@ -106,7 +106,7 @@ def test_growth_stops_at_the_cap_and_the_ring_goes_on(ring_dir: str) -> None:
 
 def test_a_ring_beyond_the_cap_is_not_made(ring_dir: str) -> None:
     """The error says which number to change; nothing of the ring stays, and below the cap there is room again."""
-    write_cap(ring_dir, 2 * SMALLEST_BYTES)
+    write_cap(ring_dir, Cap.RINGS, 2 * SMALLEST_BYTES)
     for session in ("a", "b"):
         create_ring(ring_dir, session, RingSpec(0))
     with pytest.raises(RingMemory, match=rf"beyond {2 * SMALLEST_BYTES} bytes: raise fleet.ring_memory or"):
@@ -119,7 +119,7 @@ def test_a_ring_beyond_the_cap_is_not_made(ring_dir: str) -> None:
 def test_refused_growth_is_not_tried_again_at_each_chunk(ring_dir: str) -> None:
     """One attempt, then none for a second: a full ring does not spend its time on allocating what it will not get."""
     create_ring(ring_dir, "s", RingSpec(0, max_bytes=1 << 20))
-    write_cap(ring_dir, SMALLEST_BYTES)
+    write_cap(ring_dir, Cap.RINGS, SMALLEST_BYTES)
     writer = attach_writer(ring_dir, "s", 0)
     attempts, resize = [], writer._resize
 

@@ -124,7 +124,7 @@ def test_a_failed_log_is_tried_again_when_it_may_have_healed(small: Path, router
     writer = router.writer("p")
     writer.begin(1)
     writer.write(10, Kind.ERR)
-    archivist = Archivist(print)
+    archivist = Archivist(router.ring_dir, print)
     sessions = LaneSessions(router.ring_dir, open_board(router.ring_dir), 1, archivist, print)
     assert sessions.serve(read_sink(router.ring_dir, "p")) is None
     now = moment()
