@@ -36,7 +36,7 @@ class Refusal(StrEnum):
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
-    version: int = VERSION
+    version: int = OLDEST  # so that one of the release before understands it
 
 
 class Input(msgspec.Struct, frozen=True, tag="input"):

@@ -42,7 +42,7 @@ class _Request(_Message, frozen=True):
 
 
 class Hello(_Message, frozen=True):
-    version: int = VERSION
+    version: int = OLDEST  # so that one of the release before understands it
 
 
 class Verb(StrEnum):

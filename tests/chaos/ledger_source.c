@@ -1,6 +1,8 @@
 /* A program that keeps its own books: it writes numbered records and notes how many, when it is told to stop.
  *
- *   ledger_source write LEDGER [PER_SECOND]   records on stdout until SIGTERM; then LEDGER gets their number; exit code 7
+ *   ledger_source write LEDGER [PER_SECOND [RECORDS]]
+ *                                             records on stdout until SIGTERM, so many writes of so many; then LEDGER gets
+ *                                             their number; exit code 7
  *   ledger_source expect COUNT                the same COUNT records, for whoever checks
  *
  * A record is 64 bytes: its number in 16 digits, 47 letters that follow from the number, and a newline. A terminal is set raw. */
@@ -52,7 +54,8 @@ int main(int argc, char **argv) {
     if (!tcgetattr(1, &mode)) { cfmakeraw(&mode); tcsetattr(1, TCSANOW, &mode); }
     struct sigaction action = {.sa_handler = stop};
     sigaction(SIGTERM, &action, 0);
-    int records = per_second ? 1 : BATCH;
+    int records = argc > 4 ? atoi(argv[4]) : per_second ? 1 : BATCH;
+    if (records < 1 || records > BATCH) return 2;
     struct timespec pause = {0, per_second ? 1000000000L / per_second : 0};
     while (!told_to_stop) {
         for (int i = 0; i < records; i++) fill(batch + i * RECORD, number++);

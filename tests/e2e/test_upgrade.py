@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +40,10 @@ class Fleet:
     def release(self) -> str:
         with self.daemon.client() as client:
             return client.welcome.release
+
+    def ring_versions(self) -> dict[str, int]:
+        ring_dir = Path(f"/dev/shm/ringvisor-{os.geteuid()}-upgrade-{os.getpid()}")
+        return {path.stem: struct.unpack_from("<I", path.read_bytes(), 8)[0] for path in ring_dir.glob("*.ring")}
 
     def programs(self) -> dict[str, tuple[int, int]]:
         return {session.name: (session.pid, session.epoch) for session in self.daemon.status().sessions}
@@ -108,6 +113,27 @@ def test_a_newer_release_takes_over(fleet):
 
 def json_lines(text: str) -> list[dict[str, str]]:
     return [json.loads(line) for line in text.splitlines()]
+
+
+def test_protocols_and_layouts_may_change(fleet):
+    """Two releases that differ in every version of what crosses a process boundary work together while one replaces the
+    other, and each ring is moved to the new layout. The way back is refused."""
+    programs = fleet.programs()
+    assert fleet.ring_versions() == {"tick": 1, "cat": 1}
+    newer = ("VERSION = 1\n", "VERSION = 2\n")
+    speaking = ("ipc/worker_messages.py", "ipc/router_messages.py", "supervisor/control/messages.py")
+    files = ("ipc/ring_layout.py", "supervisor/keeper/messages.py", *speaking)
+    fleet.installed.install("0.2.0", dict.fromkeys(files, newer))
+    assert fleet.ringctl("send", "cat", "typed before")[0] == 0
+    assert fleet.ringctl("upgrade")[::2] == (0, "")
+    assert (fleet.release(), fleet.programs()) == ("0.2.0", programs)
+    assert fleet.ring_versions() == {"tick": 2, "cat": 2}
+    assert fleet.ringctl("send", "cat", "typed after")[0] == 0
+    assert fleet.ringctl("logs", "cat")[1] == "typed before\ntyped after\n"
+    assert fleet.balances("tick")
+    fleet.installed.install("0.1.0")
+    with pytest.raises(RequestFailedError, match=r"0\.2\.0 stays in charge: .* ring: version 2 is in use"):
+        fleet.upgrade()
 
 
 def test_code_that_cannot_start_changes_nothing(fleet):
