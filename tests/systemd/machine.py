@@ -1,4 +1,4 @@
-"""A Debian 12 with systemd as PID 1, in a container: it boots in about a second, and reboots.
+"""A Debian with systemd as PID 1, in a container: it boots in about a second, and reboots.
 
 debootstrap builds its root once, in a cache; each machine writes to an overlay of its own. Root and overlay are mounted
 in the container's mount namespace only, so that nothing of it is left when it ends, however it ends. `unified` is how
@@ -6,6 +6,7 @@ Debian boots; hybrid, with cgroups of version 1, is what systemd makes of a mach
 """
 
 import contextlib
+import itertools
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 WANTED = "RINGVISOR_SYSTEMD_TESTS"
+RELEASES = {"bookworm": "3.11", "trixie": "3.13"}  # Debian's, and the Python in it: systemd 252 and 257
 TOOLS = {"debootstrap": "debootstrap", "systemd-nspawn": "systemd-container", "nsenter": "util-linux"}
 PATIENCE_S = 30.0
 WHEELS = "/wheels"
@@ -28,6 +30,7 @@ _REPOSITORY = Path(__file__).resolve().parents[2]
 _SOURCES = ("supervisor", "childproc", "ipc", "config", "systemd", "pyproject.toml", "README.md", "LICENSE")
 _PROPERTY = re.compile(r"^([A-Za-z]+)=(.*)$", re.MULTILINE)
 NEWER = "99.0"
+HIERARCHIES = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd")
 _NAMESPACES = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup")
 
 
@@ -41,12 +44,12 @@ def why_not() -> str:
     return f"to boot a machine, apt-get install {' '.join(missing)}" if missing else ""
 
 
-def debian_root() -> Path:
-    root = _CACHE / "bookworm"
+def debian_root(release: str) -> Path:
+    root = _CACHE / release
     if not root.is_dir():
-        partial = _CACHE / f"bookworm.{os.getpid()}"
+        partial = _CACHE / f"{release}.{os.getpid()}"
         partial.parent.mkdir(parents=True, exist_ok=True)
-        _run("debootstrap", "--variant=minbase", f"--include={_PACKAGES}", "bookworm", str(partial))
+        _run("debootstrap", "--variant=minbase", f"--include={_PACKAGES}", release, str(partial))
         partial.rename(root)
     return root
 
@@ -71,13 +74,15 @@ def build_wheels(target: Path) -> None:
     assert needs
     _run(*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", str(target), str(newer))
     shutil.rmtree(newer)
-    for_root = ["--only-binary", ":all:", "--python-version", "3.11", "--dest", str(target)]
-    _run(*pip, "download", "--quiet", *for_root, *re.findall(r'"(.*?)"', needs[1]))
+    for python in RELEASES.values():
+        for_root = ["--only-binary", ":all:", "--python-version", python, "--dest", str(target)]
+        _run(*pip, "download", "--quiet", *for_root, *re.findall(r'"(.*?)"', needs[1]))
 
 
 @dataclass
 class Machine:
     name: str
+    release: str
     unified: bool
     directory: Path  # of the overlay
     wheels: Path
@@ -86,7 +91,7 @@ class Machine:
     def boot(self) -> None:
         for name in ("upper", "work", "root"):
             (self.directory / name).mkdir(exist_ok=True)
-        layers = f"lowerdir={debian_root()},upperdir={self.directory}/upper,workdir={self.directory}/work"
+        layers = f"lowerdir={debian_root(self.release)},upperdir={self.directory}/upper,workdir={self.directory}/work"
         nspawn = f"exec systemd-nspawn --quiet --boot --directory={self.directory}/root --machine={self.name} "
         nspawn += f"--register=no --keep-unit --private-network --bind-ro={self.wheels}:{WHEELS} --console=pipe"
         script = f"mount -t overlay overlay -o {layers} {self.directory}/root && {nspawn}"
@@ -175,6 +180,7 @@ class Machine:
             self._nspawn.wait(PATIENCE_S * 2)
         finally:
             self.kill()
+            _remove_cgroups()
 
     def kill(self) -> None:
         if self._nspawn and self._nspawn.poll() is None:
@@ -183,9 +189,9 @@ class Machine:
 
 
 @contextlib.contextmanager
-def booted(name: str, directory: Path, wheels: Path, *, unified: bool) -> Iterator[Machine]:
+def booted(name: str, release: str, directory: Path, wheels: Path, *, unified: bool) -> Iterator[Machine]:
     """With ringvisor installed as the README says."""
-    machine = Machine(f"{name}-{os.getpid()}", unified, directory, wheels)
+    machine = Machine(f"{name}-{os.getpid()}", release, unified, directory, wheels)
     try:
         machine.boot()
         machine.run("python3", "-m", "venv", VENV)
@@ -196,6 +202,13 @@ def booted(name: str, directory: Path, wheels: Path, *, unified: bool) -> Iterat
         machine.power_off()
     finally:
         machine.kill()
+
+
+def _remove_cgroups() -> None:
+    """What systemd-nspawn makes beside itself, and leaves where no systemd cleans up behind it."""
+    for root, name in itertools.product(HIERARCHIES, ("payload/init.scope", "payload", "supervisor")):
+        with contextlib.suppress(OSError):
+            os.rmdir(f"{root}/{name}")
 
 
 def _run(*argv: str) -> None:

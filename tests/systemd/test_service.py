@@ -69,6 +69,21 @@ def test_all_of_ours_killed_at_once(service: Service) -> None:
     service.assert_balanced(epochs(service))
 
 
+def test_it_comes_back_while_limits_are_in_force(service: Service, a_controller: str) -> None:
+    """A unit whose own cgroup has children with controllers could not be started again (219/CGROUP)."""
+    if not service.machine.unified:
+        pytest.skip("cgroups of version 1 know no such refusal")
+    unit = service.facts("-sessions")["ControlGroup"]
+    script = 'cd /sys/fs/cgroup; for c in {}; do echo {}{} >"./$c/cgroup.subtree_control"; done'
+    service.machine.shell(script.format(f". system.slice {unit}", "+", a_controller))
+    assert a_controller in service.machine.read(f"/sys/fs/cgroup{unit}/fleet/cgroup.controllers").split()
+    before, main = service.runs(), service.main_pid
+    service.machine.send(signal.SIGKILL, main)
+    service.wait_up(after=main)
+    assert service.runs() == before
+    service.machine.shell(script.format(f"{unit} system.slice .", "-", a_controller) + " || true")
+
+
 def test_restart_keeps_the_sessions(service: Service) -> None:
     before, main = service.runs(), service.main_pid
     service.systemctl("restart", "ringvisor-agents")
