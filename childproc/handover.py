@@ -13,6 +13,7 @@ import os
 import msgspec
 
 from childproc.worker_record import path_of, write_whole
+from ipc.errors import UNREADABLE
 
 _KIND = "input"
 
@@ -33,7 +34,7 @@ def take(runtime_dir: str, session: str, epoch: int) -> Handover:
     path = path_of(runtime_dir, session, _KIND)
     found = Handover(epoch, (), closes=False)
     with contextlib.suppress(FileNotFoundError):
-        with contextlib.suppress(msgspec.MsgspecError), open(path, "rb") as file:
+        with contextlib.suppress(*UNREADABLE), open(path, "rb") as file:
             found = msgspec.msgpack.decode(file.read(), type=Handover)
         os.unlink(path)
     return found if found.epoch == epoch else Handover(epoch, (), closes=False)

@@ -19,6 +19,7 @@ import msgspec
 
 from childproc.identity import Identity, identify
 from childproc.job import LastWord, PipeFds, PtyFds, WorkerJob
+from ipc.errors import UNREADABLE
 
 _TIOCGPTN = 0x80045430
 
@@ -57,7 +58,7 @@ def _keeper(runtime_dir: str) -> Identity | None:
     try:
         with open(keeper_path(runtime_dir), "rb") as file:
             return msgspec.json.decode(file.read(), type=Identity)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNREADABLE):
         return None
 
 
@@ -71,7 +72,7 @@ def leave_word(job: WorkerJob, word: LastWord) -> None:
 
 def read_record(runtime_dir: str, session: str) -> WorkerRecord | None:
     with (
-        contextlib.suppress(OSError, msgspec.MsgspecError),
+        contextlib.suppress(OSError, *UNREADABLE),
         open(path_of(runtime_dir, session, "worker"), "rb") as file,
     ):
         return msgspec.msgpack.decode(file.read(), type=WorkerRecord)
@@ -96,7 +97,7 @@ def _is_there(process: Identity) -> bool:
 
 
 def read_word(runtime_dir: str, session: str) -> LastWord | None:
-    with contextlib.suppress(OSError, msgspec.MsgspecError), open(path_of(runtime_dir, session, "left"), "rb") as file:
+    with contextlib.suppress(OSError, *UNREADABLE), open(path_of(runtime_dir, session, "left"), "rb") as file:
         return msgspec.msgpack.decode(file.read(), type=LastWord)
     return None
 

@@ -7,7 +7,12 @@ IpcError
 │   └── RingBusy        a living writer has it
 ├── RingMemory          no room for a ring: /dev/shm or the fleet's cap is used up
 └── ProtocolError       a peer broke the protocol, and is to be disconnected
+
+UNREADABLE is what msgspec raises for bytes that are no message: bad UTF-8 and bottomless nesting have errors of their
+own.
 """
+
+UNREADABLE = (ValueError, RecursionError)
 
 
 class IpcError(Exception):

@@ -24,7 +24,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from ipc.errors import ProtocolError
+from ipc.errors import UNREADABLE, ProtocolError
 
 VERSION = 1
 OLDEST = 1  # of the other side, while two releases are at work
@@ -173,7 +173,7 @@ def encode(message: ToRouter | FromRouter) -> bytes:
 def decode_to_router(packet: bytes) -> ToRouter:
     try:
         return _to_router.decode(packet)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ProtocolError(f"not a message of version {VERSION}: {error}") from error
 
 

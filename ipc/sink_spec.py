@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from ipc.board import MAX_SESSIONS
-from ipc.errors import ProtocolError
+from ipc.errors import UNREADABLE, ProtocolError
 from ipc.log_directory import SessionUser
 from ipc.log_retention import LogPolicy, Retention
 
@@ -73,7 +73,7 @@ def read_sink(ring_dir: str, session: str) -> SinkSpec:
         raw = file.read()
     try:
         spec = _decoder.decode(raw)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ProtocolError(f"the sink file of {session} is damaged: {error}") from error
     if spec.version != VERSION:
         raise ProtocolError(f"the sink file of {session} has version {spec.version}, this is {VERSION}")

@@ -18,7 +18,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from ipc.errors import ProtocolError
+from ipc.errors import UNREADABLE, ProtocolError
 
 VERSION = 1
 OLDEST = 1  # of the other side, while two releases are at work
@@ -124,12 +124,12 @@ def encode(message: ToWorker | FromWorker) -> bytes:
 def decode_to_worker(packet: bytes) -> ToWorker:
     try:
         return _to_worker.decode(packet)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ProtocolError(f"not a message of version {VERSION}: {error}") from error
 
 
 def decode_from_worker(packet: bytes) -> FromWorker:
     try:
         return _from_worker.decode(packet)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ProtocolError(f"not a message of version {VERSION}: {error}") from error

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from ipc.errors import UNREADABLE
 from supervisor.main_log import NAME, MainLog
 
 CONTROL_SOCKET = "control.sock"
@@ -100,5 +101,5 @@ def read_place(runtime_dir: str) -> FleetPlace | None:
     try:
         with open(f"{runtime_dir}/{_RECORD}", "rb") as file:
             return msgspec.json.decode(file.read(), type=FleetPlace)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNREADABLE):
         return None

@@ -6,6 +6,8 @@ from his logs.
 
 import msgspec
 
+from ipc.errors import UNREADABLE
+
 NAME = "fleet.json"
 _MOST_BYTES = 1 << 20
 
@@ -36,7 +38,7 @@ def parse_fleet_record(raw: bytes) -> FleetRecord:
     """Each field on its own: one that is damaged leaves the others."""
     try:
         found = msgspec.json.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         return _UNKNOWN
     if not isinstance(found, dict):
         return _UNKNOWN

@@ -15,6 +15,7 @@ from childproc.identity import Identity, boot_id, identify, open_pidfd
 from childproc.worker_record import keeper_path, read_record
 from config.model import Fleet
 from config.policies import StopSpec
+from ipc.errors import UNREADABLE
 from supervisor.cli.exits import Refusal
 from supervisor.fleet_place import applied_fleet_path
 from supervisor.keeper.records import KeeperRecord
@@ -74,7 +75,7 @@ def _read(path: str, decoder: _Decoder[_T_co]) -> _T_co | None:
             return decoder.decode(file.read())
     except FileNotFoundError:
         return None
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise Refusal(
             f"{path} cannot be read, and what it stands for may run: look with ps, then remove that file ({error})"
         ) from None
@@ -85,7 +86,7 @@ def stop_specs(runtime_dir: str) -> dict[str, StopSpec]:
     try:
         with open(applied_fleet_path(runtime_dir), "rb") as file:
             fleet = msgspec.msgpack.decode(file.read(), type=Fleet)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNREADABLE):
         return {}
     return {name: spec.stop for name, spec in fleet.sessions.items()}
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from ipc.errors import ProtocolError
+from ipc.errors import UNREADABLE, ProtocolError
 
 VERSION = 1
 OLDEST = 1  # of the other side, while two releases are at work
@@ -326,12 +326,12 @@ def encode(message: Request | Answer) -> bytes:
 def decode_request(payload: bytes) -> Request:
     try:
         return _requests.decode(payload)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ProtocolError(f"not a request of version {VERSION}: {error}") from error
 
 
 def decode_answer(payload: bytes) -> Answer:
     try:
         return _answers.decode(payload)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise ProtocolError(f"not an answer of version {VERSION}: {error}") from error

@@ -9,6 +9,7 @@ import os
 import msgspec
 
 from config import ConfigErrors, Fleet, load
+from ipc.errors import UNREADABLE
 from supervisor.daemon.adhoc_files import AdHocFiles
 from supervisor.fleet_place import applied_fleet_path
 
@@ -29,7 +30,7 @@ class FleetFile:
             with open(self._applied, "rb") as file:
                 fleet = msgspec.msgpack.decode(file.read(), type=Fleet)
             self.adhoc.settle(fleet.sessions)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, *UNREADABLE):
             fleet = self.read()
             self.apply(fleet)
         return fleet
@@ -63,7 +64,7 @@ class FleetFile:
         try:
             with open(self._scale_path, "rb") as file:
                 return msgspec.json.decode(file.read(), type=dict[str, int])
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, *UNREADABLE):
             return {}
 
 

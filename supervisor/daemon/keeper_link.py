@@ -4,8 +4,7 @@ import socket
 from collections import deque
 from collections.abc import Callable
 
-import msgspec
-
+from ipc.errors import UNREADABLE
 from supervisor.keeper import packets
 from supervisor.keeper.loop import READABLE, WRITABLE, Loop
 from supervisor.keeper.messages import MAX_PACKET_BYTES, VERSION, Answer, Event, Hello, Request, decode_event, encode
@@ -75,7 +74,7 @@ class KeeperLink:
         packets.close_all(packet.fds)
         try:
             message = decode_event(packet.payload)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             self.lost = f"the keeper speaks another language: {error}"
             return False
         self._on_message(message)

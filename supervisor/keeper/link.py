@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from ipc.errors import UNREADABLE
 from supervisor.keeper import packets
 from supervisor.keeper.log import log
 from supervisor.keeper.loop import READABLE, WRITABLE, Loop
@@ -117,7 +118,7 @@ class Link:
             self._take(packet)
         except BlockingIOError:
             return False
-        except (packets.BrokenPacketError, msgspec.DecodeError, LyingPeerError) as lie:
+        except (packets.BrokenPacketError, LyingPeerError) as lie:
             self.refuse(str(lie))
         return True
 
@@ -125,7 +126,10 @@ class Link:
         packets.close_all(packet.fds)
         if packet.fds:
             raise LyingPeerError("no request comes with fds")
-        request = decode_request(packet.payload)
+        try:
+            request = decode_request(packet.payload)
+        except UNREADABLE as error:
+            raise LyingPeerError(str(error)) from error
         if isinstance(request, Hello):
             self._greet(request)
         elif self._greeted:

@@ -18,6 +18,7 @@ import msgspec
 
 from childproc import worker_record
 from childproc.identity import Identity, boot_id, identify
+from ipc.errors import UNREADABLE
 from supervisor.keeper.log import log
 from supervisor.keeper.messages import ProgramExited, StartFailed
 from supervisor.keeper.table import Session, SessionRecord, Table
@@ -97,7 +98,7 @@ class Records:
             try:
                 with open(f"{self._sessions_dir}/{name}", "rb") as file:
                     record = msgspec.msgpack.decode(file.read(), type=SessionRecord)
-            except (OSError, msgspec.MsgspecError) as error:
+            except (OSError, *UNREADABLE) as error:
                 log(f"the record of {name} cannot be read, what it stands for is left alone: {error}")
                 continue
             if record.boot_id == self._boot_id and record.version == VERSION:
@@ -108,7 +109,7 @@ class Records:
         try:
             with open(self._keeper_path, "rb") as file:
                 record = msgspec.json.decode(file.read(), type=KeeperRecord)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, *UNREADABLE):
             return {}
         return record.services if record.boot_id == self._boot_id else {}
 

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from ipc.errors import UNREADABLE
 from supervisor.lifecycle.effects import Effect, Forget
 from supervisor.lifecycle.events import Event
 from supervisor.lifecycle.frames import Skipped, framed, unframed
@@ -81,7 +82,7 @@ def decode_records(data: bytes) -> Decoded:
             continue
         try:
             records.append(_decode.decode(piece))
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             unreadable += 1
     return Decoded(tuple(records), tuple(skipped), unreadable)
 

@@ -10,6 +10,7 @@ import msgspec
 
 from config.errors import ConfigErrors
 from config.model import Fleet
+from ipc.errors import UNREADABLE
 from supervisor.fleet_place import FleetPlace, applied_fleet_path, read_place
 from supervisor.release import RELEASE
 from supervisor.upgrade.installation import damaged_files, load_everything
@@ -47,7 +48,7 @@ def _sessions(place: FleetPlace) -> int:
             msgspec.msgpack.decode(file.read(), type=Fleet)
     except FileNotFoundError:
         pass
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise CodeRefusedError(f"the fleet in force cannot be read: {error}") from error
     try:
         return len(FleetFile(place.config, place.runtime_dir, place.state_dir).read().sessions)

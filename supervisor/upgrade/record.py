@@ -4,6 +4,7 @@ import os
 
 import msgspec
 
+from ipc.errors import UNREADABLE
 from supervisor.upgrade.progress import Progress
 
 _NAME = "upgrade.json"
@@ -23,5 +24,5 @@ def read_progress(runtime_dir: str) -> Progress | None:
     try:
         with open(f"{runtime_dir}/{_NAME}", "rb") as file:
             return msgspec.json.decode(file.read(), type=Progress)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNREADABLE):
         return None
