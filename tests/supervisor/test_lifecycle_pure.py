@@ -14,7 +14,7 @@ from supervisor.lifecycle.events import EVENTS
 from supervisor.lifecycle.reasons import ExitReason, in_words
 
 ALLOWED = {
-    "collections", "collections.abc", "enum", "fnmatch", "heapq", "itertools", "msgspec", "typing", "zlib",
+    "collections", "collections.abc", "enum", "fnmatch", "heapq", "ipc.errors", "itertools", "msgspec", "typing", "zlib",
 }  # fmt: skip
 MODULES = sorted(Path(inspect.getfile(supervisor.lifecycle)).parent.glob("*.py"))
 
@@ -31,7 +31,7 @@ def imported(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_imports(path):
-    """Only values: the standard library's few, msgspec, the config's data and each other."""
+    """Only values: the standard library's few, msgspec, names of errors, the config's data and each other."""
     foreign = {name for name in imported(path) if not name.startswith(("supervisor.lifecycle.", "config."))}
     assert foreign <= ALLOWED
 
