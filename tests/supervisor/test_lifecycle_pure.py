@@ -14,7 +14,8 @@ from supervisor.lifecycle.events import EVENTS
 from supervisor.lifecycle.reasons import ExitReason, in_words
 
 ALLOWED = {
-    "collections", "collections.abc", "enum", "fnmatch", "heapq", "ipc.errors", "itertools", "msgspec", "typing", "zlib",
+    "collections", "collections.abc", "enum", "fnmatch", "heapq", "ipc.errors", "itertools", "msgspec", "typing",
+    "zlib",
 }  # fmt: skip
 MODULES = sorted(Path(inspect.getfile(supervisor.lifecycle)).parent.glob("*.py"))
 
