@@ -67,6 +67,8 @@ from supervisor.keeper.starter import tell_starter
 from supervisor.keeper.table import NotPossibleError, Table
 from supervisor.keeper.wakeup import FORWARDED, Wakeup
 
+SOFT_NOFILE = "RINGVISOR_SOFT_NOFILE"
+
 
 class KeeperConfig(msgspec.Struct, frozen=True):
     ring_dir: str  # made, with its bells, before the keeper starts
@@ -101,14 +103,16 @@ class KeeperState(msgspec.Struct):
 
 
 def first_state(config: KeeperConfig) -> KeeperState:
-    """Raises the keeper's own fd limit; programs get the one that it had. Fds 0 to 2 exist from here on."""
+    """Raises the keeper's own fd limit; programs get the one that it had, or what a service names. Fds 0 to 2 exist."""
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(fd, True)
     os.close(fd)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    named = os.environ.pop(SOFT_NOFILE, "")
+    programs = (int(named) if named.isdigit() and int(named) <= soft else soft, hard)
     services = [Service(spec) for spec in config.services]
-    return KeeperState(config, Table(), services, {resource.RLIMIT_NOFILE: (soft, hard)})
+    return KeeperState(config, Table(), services, {resource.RLIMIT_NOFILE: programs})
 
 
 def load_state(memory: int) -> KeeperState:

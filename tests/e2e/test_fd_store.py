@@ -129,3 +129,17 @@ def test_what_is_nobodys_any_more_is_let_go(store: Store, daemon: RunningDaemon)
     store.hear("FDNAME=cat.2.master")
     assert daemon.wait_state("cat", "RUNNING").epoch == 2
     assert store.kept.keys() == {"cat.2.master"} | (NAMES - {"cat.1.master"})
+
+
+def test_programs_get_the_soft_limit_that_the_service_names(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd passes kept fds on below the soft limit only, so that ours is high; the variable is not for them."""
+    monkeypatch.setenv("RINGVISOR_SOFT_NOFILE", "1000")
+    script = "ulimit -Sn; echo ${RINGVISOR_SOFT_NOFILE-unset}; exec sleep 1000"
+    sessions = f'[session.limits]\nio = "pipe"\ncommand = ["sh", "-c", "{script}"]\n'
+    with running_daemon(tmp_path, f"soft-{os.getpid()}", sessions) as running:
+        log = running.directory / "logs/limits.log"
+        os.makedirs(log.parent, exist_ok=True)
+        wait_until(str(log.parent), lambda: log.exists() and log.read_text().count("\n") == 2)
+        assert log.read_text() == "1000\nunset\n"
