@@ -8,7 +8,6 @@ any byte that was written after it: bytes that were read count once the index sh
 """
 
 import os
-import select
 from collections.abc import Iterator, Sequence
 from typing import IO
 
@@ -17,6 +16,7 @@ from ipc.log_index import RECORD_BYTES, Anchor, Cause, decode_header, slots
 from ipc.log_reader import LogSnapshot, Part
 from supervisor.cli.inotify import OF_A_DIRECTORY, OF_A_FILE, Inotify
 from supervisor.cli.log_history import open_log
+from supervisor.control.waiting import wait_for_input
 
 _PIECE_BYTES = 1 << 18
 _CUTS = frozenset({Cause.TRUNCATED, Cause.CLEARED, Cause.REPLACED})
@@ -154,5 +154,5 @@ def follow(tails: Sequence[LogTail]) -> Iterator[tuple[int, bytes]]:
                 for piece in tail.read():
                     yield number, piece
             if all(tail.is_watched for tail in tails):
-                select.select([inotify], [], [])
+                wait_for_input(inotify.fileno())
                 inotify.forget_events()

@@ -19,6 +19,7 @@ from supervisor.cli.operating import Operator
 from supervisor.cli.output import complain
 from supervisor.cli.places import Wanted
 from supervisor.cli.verdicts import TRACEBACK, verdict_on
+from supervisor.control.waiting import heeding_signals
 
 _PROGRAM = "ringctl"
 
@@ -30,7 +31,8 @@ class Ringctl(click.Group):
         for name in ("prog_name", "standalone_mode"):
             extra.pop(name, None)
         _fill_closed_streams()
-        code = int(self._run(args, extra))
+        with heeding_signals():
+            code = int(self._run(args, extra))
         try:
             sys.stdout.flush()
         except OSError:

@@ -22,6 +22,7 @@ from supervisor.control.messages import (
     decode_answer,
     encode,
 )
+from supervisor.control.waiting import wait_for_input
 
 _CONNECT_MAX_S = 5.0
 _PIECE_BYTES = 1 << 18
@@ -104,17 +105,21 @@ class ControlClient:
                     yield answer
 
     def _send(self, request: Request) -> None:
+        self._socket.settimeout(_CONNECT_MAX_S)
         try:
             self._socket.sendall(frame(encode(request)))
         except OSError as error:
             raise NobodyAnswersError(f"{self._path}: {error.strerror}") from error
 
     def _receive(self, deadline_s: float | None) -> Answer:
+        self._socket.settimeout(0)
         while not self._answers:
-            self._socket.settimeout(None if deadline_s is None else max(0.001, deadline_s - time.monotonic()))
+            wait_for_input(self._socket.fileno(), None if deadline_s is None else deadline_s - time.monotonic())
             try:
                 data = self._socket.recv(_PIECE_BYTES)
-            except TimeoutError:
+            except BlockingIOError:
+                if deadline_s is None or time.monotonic() < deadline_s:
+                    continue
                 raise NoAnswerInTimeError(f"{self._path}: no answer in time") from None
             except OSError as error:
                 raise NobodyAnswersError(f"{self._path}: {error.strerror}") from error
