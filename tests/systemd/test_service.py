@@ -1,5 +1,6 @@
 """A fleet of the machine: what systemd and its operators can do to ringvisord, and what the sessions notice of it."""
 
+import re
 import signal
 
 import pytest
@@ -43,6 +44,9 @@ def test_the_sessions_live_in_a_unit_of_their_own(service: Service) -> None:
         assert word not in main
     assert service.facts()["NFileDescriptorStore"] == str(STORED_FDS)
     assert service.facts("-sessions")["TasksMax"] == "infinity"
+    pid, _ = service.runs()["tick"]
+    limits = service.machine.read(f"/proc/{pid}/limits")
+    assert re.search(r"^Max open files +1024 ", limits, re.MULTILINE), limits
 
 
 def test_a_keeper_that_is_killed_comes_back_to_its_sessions(service: Service) -> None:

@@ -1,6 +1,7 @@
 """The units as they are rendered, and as systemd itself reads them."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -32,6 +33,13 @@ def test_the_main_unit_is_told_what_it_needs() -> None:
         "WantedBy=multi-user.target",
     ):
         assert line in main
+
+
+def test_systemd_may_pass_on_all_that_it_keeps() -> None:
+    """Beyond the soft limit it cannot, and does not start the unit at all (202/FDS)."""
+    main = contents()["/etc/systemd/system/ringvisor-agents.service"]
+    numbers = dict(re.findall(r"^(LimitNOFILE|FileDescriptorStoreMax)=(\d+)$", main, re.MULTILINE))
+    assert int(numbers["LimitNOFILE"]) > int(numbers["FileDescriptorStoreMax"])
 
 
 def test_no_placeholder_is_left() -> None:
