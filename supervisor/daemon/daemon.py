@@ -40,6 +40,7 @@ from supervisor.fleet_needs import rings_max_bytes
 from supervisor.fleet_place import FleetPlace
 from supervisor.keeper import messages as keeper
 from supervisor.keeper.loop import Loop
+from supervisor.keeper.wakeup import ENDING
 from supervisor.lifecycle import events as event
 from supervisor.lifecycle.errors import RefusedError
 from supervisor.lifecycle.journal import Decision
@@ -154,7 +155,8 @@ class Daemon:
             case keeper.TableReport():
                 self._begin_or_fall(news)
             case keeper.SignalReceived(seq=seq, signum=number):
-                self._link.send(keeper.Ack(seq))
+                if number not in ENDING:  # done once the keeper has gone: until then, the next supervisor is told too
+                    self._link.send(keeper.Ack(seq))
                 self._obey_signal(signal.Signals(number))
             case keeper.ServiceStarted(name=name, pid=pid):
                 self._services[name] = pid

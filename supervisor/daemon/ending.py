@@ -18,11 +18,12 @@ from supervisor.keeper import messages as keeper
 from supervisor.keeper.loop import Loop
 from supervisor.lifecycle import events as event
 from supervisor.lifecycle.errors import RefusedError
-from supervisor.lifecycle.reasons import Exited, ExitReason, Signalled
+from supervisor.lifecycle.reasons import Exited, ExitReason, Signalled, Stopped
 from supervisor.lifecycle.session import Session
 from supervisor.lifecycle.states import Desired, SessionState
 
 _SIGNALLED = 128
+_SHUTDOWN = "shutdown"
 _OVER = frozenset({SessionState.EXITED, SessionState.FATAL})
 
 
@@ -69,7 +70,7 @@ class Ending:
         self.has_begun = True
         self._exit_code = code
         self._notify.stopping()
-        self._wanted = {name: session.desired for name, session in self._registry.sessions.items()}
+        self._wanted = {name: _wanted(session) for name, session in self._registry.sessions.items()}
         self._stop_next_rank()
 
     def leave(self) -> None:
@@ -103,7 +104,7 @@ class Ending:
         for name in self._registry.stop_order(rank):
             if sessions[name].desired is Desired.UP:
                 with contextlib.suppress(RefusedError):
-                    self._sessions.feed(name, event.StopRequested("shutdown"))
+                    self._sessions.feed(name, event.StopRequested(_SHUTDOWN))
         running = {name for name in rank if name in sessions and sessions[name].run}
         if running:
             self._sessions.waiters.add(Waiter(Awaited.STOPPED, _nobody_asks, running, self._rank_has_stopped))
@@ -134,6 +135,12 @@ class Ending:
         for name in self._registry.sessions:
             self._link.send(keeper.Forget(self._link.next_rid(), name))
         self._link.send(keeper.Shutdown(self._link.next_rid(), leave=False, exit_code=self._exit_code))
+
+
+def _wanted(session: Session) -> Desired:
+    """A supervisor that was killed may have stopped it to the same end."""
+    why = session.run.ending if session.run is not None else session.exit
+    return Desired.UP if why == Stopped(_SHUTDOWN) else session.desired
 
 
 def _nobody_asks(_name: str, _fate: Fate) -> None:

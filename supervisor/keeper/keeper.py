@@ -65,7 +65,9 @@ from supervisor.keeper.records import Records
 from supervisor.keeper.services import Service, Services, ServiceSpec
 from supervisor.keeper.starter import tell_starter
 from supervisor.keeper.table import NotPossibleError, Table
-from supervisor.keeper.wakeup import FORWARDED, Wakeup
+from supervisor.keeper.wakeup import ENDING, FORWARDED, Wakeup
+
+_FORCE = "`ringctl shutdown --force` ends them, the next ringvisord goes on with them"
 
 SOFT_NOFILE = "RINGVISOR_SOFT_NOFILE"
 
@@ -236,6 +238,8 @@ class Keeper:
     def _service_crashed(self, spec: ServiceSpec) -> None:
         if spec.decides:
             self._link.close()
+            if self._services.supervisor_is_hopeless and self._table.awaits(ENDING):
+                self._end_undecided()
         else:
             self._ring_all_bells()
 
@@ -324,9 +328,7 @@ class Keeper:
                 run = self._table.run(request.session, request.epoch)
                 self._epochs.close_stdin(self._table.session(request.session), run)
             case Forget():
-                self._table.forget(request.session)
-                self._records.forget(request.session)
-                self._collaborators.forget_ring(self._config.ring_dir, request.session)
+                self._forget(request.session)
             case Shutdown():
                 self._shut_down(request)
             case _:
@@ -345,11 +347,30 @@ class Keeper:
             raise
         self._records.keep(self._table.session(request.session), self._table)
 
+    def _forget(self, session: str) -> None:
+        self._table.forget(session)
+        self._records.forget(session)
+        self._collaborators.forget_ring(self._config.ring_dir, session)
+
     def _shut_down(self, request: Shutdown) -> None:
         if not request.leave and (left := self._table.programs_left()):
             raise NotPossibleError(f"{left} programs are not over yet: stop them first, or leave them")
-        self._exit_code, self._is_left = request.exit_code, request.leave
-        self._services.end([s.spec.name for s in self._services.all.values() if s.spec.decides or not request.leave])
+        self._end(request.exit_code, leave=request.leave)
+
+    def _end(self, exit_code: int, *, leave: bool) -> None:
+        self._exit_code, self._is_left = exit_code, leave
+        self._services.end([s.spec.name for s in self._services.all.values() if s.spec.decides or not leave])
+
+    def _end_undecided(self) -> None:
+        """Somebody wants us to go, and no supervisor lives long enough to stop anything in order."""
+        left = self._table.programs_left()
+        if left:
+            log(f"no supervisor lives long enough to stop {left} sessions: they run on without ringvisord; {_FORCE}")
+        else:
+            log("no supervisor lives long enough to end the fleet; nothing runs, and it ends")
+            for name in list(self._table.sessions):
+                self._forget(name)
+        self._end(int(left > 0), leave=left > 0)
 
     # ---- becoming newer code
 

@@ -30,6 +30,7 @@ from supervisor.keeper.wards import Wards
 START_MAX_S = 30.0
 STOP_MAX_S = 5.0
 LEAVE_MAX_S = 1.0
+HOPELESS_DEATHS = 4
 CHANNEL = "keeper"
 
 
@@ -95,6 +96,11 @@ class Services:
 
     def rows(self) -> list[ServiceRow]:
         return [ServiceRow(service.spec.name, service.pid) for service in self.all.values()]
+
+    @property
+    def supervisor_is_hopeless(self) -> bool:
+        """It has died so often and so quickly that the next one will, too."""
+        return any(one.spec.decides and one.backoff.quick_deaths >= HOPELESS_DEATHS for one in self.all.values())
 
     def identities(self) -> dict[str, Identity]:
         """Of those that run."""

@@ -11,6 +11,7 @@ run leaves the table, and the next may start. The number of the last epoch stays
 All of it is plain data: a re-executed keeper reads back what its predecessor wrote down.
 """
 
+from collections.abc import Collection
 from enum import StrEnum
 
 from msgspec import Struct, field
@@ -166,6 +167,10 @@ class Table(Struct):
             run,
             StartFailed(seq, session.name, run.epoch, error.errno, error.phase, error.path, error.message, now_ns),
         )
+
+    def awaits(self, signals: Collection[int]) -> bool:
+        """The supervisor has not done what one of them asks for."""
+        return any(isinstance(report, SignalReceived) and report.signum in signals for report in self.reports.values())
 
     def signal_received(self, signum: int) -> Report | None:
         """None while the same signal waits already. That one may have been acted on: it is told again then."""

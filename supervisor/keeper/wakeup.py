@@ -15,6 +15,7 @@ FORWARDED = (
     signal.SIGUSR1,
     signal.SIGUSR2,
 )
+ENDING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1})
 HANDLED = (signal.SIGCHLD, *FORWARDED)
 _PIPE_BYTES = 65536
 
