@@ -5,9 +5,11 @@
                          └ waits for the middle, then lets the service look for its parent
 
 So the keeper stays small, a crash never loads code from disk (a `pip install` may be half done), and a service
-starts in milliseconds. The service talks through a gate like a program: P with its pid, then it waits for G.
+starts in milliseconds. The service talks through a gate like a program: P with its pid, then it waits for G. A twin of
+the template is made in the same way: when the template is killed, nothing is loaded either.
 """
 
+import functools
 import gc
 import importlib
 import os
@@ -23,6 +25,7 @@ from supervisor.keeper.forking import fork_detached
 from supervisor.keeper.messages import VERSION, WaitStatus
 
 WORDS = "words"  # an fd for a service's last ones, if somebody wants to read them
+TWIN = "twin"  # asked for in place of a service: another template, with what this one has loaded
 READY = b"P"
 GO = b"G"
 OUR_PACKAGES = ("supervisor", "childproc", "ipc", "config")
@@ -53,11 +56,23 @@ def run(connection: socket.socket, preload: Iterable[str], keeper_pid: int) -> N
     """Until the keeper closes its end."""
     import_quietly(preload)
     gc.freeze()
-    packets.send(connection, _fingerprint())
+    _serve(connection, _fingerprint(), keeper_pid)
+
+
+def _serve(connection: socket.socket, fingerprint: bytes, keeper_pid: int) -> None:
+    packets.send(connection, b"%d\n" % os.getpid() + fingerprint)
     while packet := packets.receive(connection, MAX_BYTES):
         request = msgspec.msgpack.decode(packet.payload, type=ForkRequest)
-        _fork_twice(request, packet.fds, keeper_pid)
+        if request.name == TWIN:
+            _fork_twice(functools.partial(_be_twin, packet.fds[0], fingerprint), packet.fds, keeper_pid)
+        else:
+            _fork_twice(functools.partial(_become_service, request, packet.fds), packet.fds, keeper_pid)
         packets.close_all(packet.fds)
+
+
+def _be_twin(connection_fd: int, fingerprint: bytes, keeper_pid: int) -> None:
+    with socket.socket(fileno=connection_fd) as connection:
+        _serve(connection, fingerprint, keeper_pid)
 
 
 def import_quietly(modules: Iterable[str]) -> None:
@@ -83,23 +98,26 @@ def _fingerprint() -> bytes:
     return "".join(lines).encode()
 
 
-def _fork_twice(request: ForkRequest, fds: tuple[int, ...], keeper_pid: int) -> None:
+def _fork_twice(become: Callable[[int], None], fds: tuple[int, ...], keeper_pid: int) -> None:
     orphaned, orphan = os.pipe2(os.O_CLOEXEC)
 
+    def body() -> None:
+        os.read(orphaned, 1)  # its end: the middle was reaped, or the template died
+        os.close(orphaned)
+        if os.getppid() != keeper_pid:
+            raise SystemExit("the keeper is gone")
+        become(keeper_pid)
+
     def middle() -> None:
-        fork_detached(lambda: _become_service(request, fds, orphaned, keeper_pid), (*fds, orphaned))
+        fork_detached(body, (*fds, orphaned))
 
     os.waitpid(fork_detached(middle, (*fds, orphaned)), 0)
     os.close(orphan)
     os.close(orphaned)
 
 
-def _become_service(request: ForkRequest, fds: tuple[int, ...], orphaned: int, keeper_pid: int) -> None:
-    os.read(orphaned, 1)  # its end: the middle was reaped, or the template died
-    os.close(orphaned)
+def _become_service(request: ForkRequest, fds: tuple[int, ...], _keeper_pid: int) -> None:
     gate, *own_fds = fds
-    if os.getppid() != keeper_pid:
-        raise SystemExit(f"{request.name}: the keeper is gone")
     os.write(gate, READY + b"%d" % os.getpid())
     if os.read(gate, 1) != GO:
         return

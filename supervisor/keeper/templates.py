@@ -8,7 +8,8 @@
 A template that is forked from the keeper has what the keeper has loaded. One of newer code cannot be: its modules would
 mix with ours. It is exec'ed, and imports for itself.
 
-A template that dies is forked again and imports again; its fingerprint then says whether the files are still the same.
+A template that dies is followed by its twin, which was forked from it and has what it had loaded. Only where both die
+at once one is forked that imports again; its fingerprint then says whether the files are still the same.
 """
 
 import os
@@ -20,12 +21,12 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from supervisor.keeper import packets
-from supervisor.keeper.backoff import Backoff
-from supervisor.keeper.children import Children
+from supervisor.keeper.backoff import FIRST_DELAY_S, Backoff
+from supervisor.keeper.children import Children, is_child
 from supervisor.keeper.exec_template import LOAD_MAX_S, Loading, exec_template
 from supervisor.keeper.log import log
 from supervisor.keeper.loop import Loop
-from supervisor.keeper.template import MAX_BYTES, ForkRequest, fork_template
+from supervisor.keeper.template import MAX_BYTES, TWIN, ForkRequest, fork_template
 
 
 class _Template:
@@ -44,6 +45,8 @@ class Templates:
         self._in_use: _Template | None = None
         self._reserve: _Template | None = None
         self._candidate: _Template | None = None
+        self._twin: _Template | None = None
+        self._unborn: _Template | None = None  # a twin that has not said its pid yet
         self._all: list[_Template] = []
         self._backoff = Backoff()
         self._fingerprint = b""
@@ -90,7 +93,7 @@ class Templates:
 
     @property
     def ended(self) -> bool:
-        return not self._all
+        return not self._all and self._unborn is None
 
     # ---- one of newer code
 
@@ -119,10 +122,13 @@ class Templates:
 
     def put_on_trial(self) -> None:
         self._reserve, self._in_use, self._candidate = self._in_use, self._candidate, None
+        self._let_go(self._twin)
+        self._twin = None
 
     def keep(self) -> None:
         self._let_go(self._reserve)
         self._reserve = None
+        self._ask_for_twin()
 
     def fall_back(self) -> None:
         self._let_go(self._candidate)
@@ -130,6 +136,58 @@ class Templates:
         if self._reserve:
             self._let_go(self._in_use)
             self._in_use, self._reserve = self._reserve, None
+            self._ask_for_twin()
+
+    # ---- the twin
+
+    def _ask_for_twin(self) -> None:
+        if self._twin or self._unborn or self._reserve or self._ending:
+            return
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            is_sent = self.request(ForkRequest(TWIN, "", (), (), None), (theirs.fileno(),))
+        if not is_sent:
+            ours.close()
+            return
+        ours.setblocking(False)
+        unborn = self._unborn = _Template(0, ours)
+        self._loop.watch(ours.fileno(), lambda: self._twin_speaks(unborn))
+
+    def _twin_speaks(self, twin: _Template) -> None:
+        if twin is not self._unborn or twin.connection is None:
+            self._is_ready(twin, None)
+            return
+        try:
+            packet = packets.receive(twin.connection, MAX_BYTES)
+        except BlockingIOError:
+            return
+        self._unborn = None
+        if packet is None or not is_child(pid := _pid(packet.payload)):
+            self._let_go(twin)
+            self._loop.call_in(FIRST_DELAY_S, self._ask_for_twin)
+            if self._in_use is None and not self._ending:
+                self._load_again("and its twin before it could speak")
+            return
+        twin.pid, twin.is_ready = pid, True
+        self._all.append(twin)
+        self._children.expect(pid, lambda death: self._died(twin, str(death.status), None))
+        if self._ending or self._reserve:
+            self._let_go(twin)
+        elif self._in_use is None:
+            self._use(twin)
+        else:
+            self._twin = twin
+
+    def _use(self, twin: _Template) -> None:
+        log("the template's twin takes its place")
+        self._in_use, self._twin = twin, None
+        self._begin_to_serve()
+
+    def _begin_to_serve(self) -> None:
+        self._ask_for_twin()
+        waiting, self._waiting = self._waiting, []
+        for act in waiting:
+            act()
 
     # ---- their lives
 
@@ -154,12 +212,11 @@ class Templates:
         if loading:
             loading.over("")
             return
-        waiting, self._waiting = self._waiting, []
-        for act in waiting:
-            act()
-        if self._fingerprint not in (b"", packet.payload):
+        self._begin_to_serve()
+        fingerprint = packet.payload.partition(b"\n")[2]
+        if self._fingerprint not in (b"", fingerprint):
             log("the code on disk is not what the last template had loaded: services will run what is there now")
-        self._fingerprint = packet.payload
+        self._fingerprint = fingerprint
 
     def _let_go(self, template: _Template | None) -> None:
         """It ends when it sees the end of its connection."""
@@ -175,6 +232,9 @@ class Templates:
             loading.over(f"the installed code cannot be loaded ({how})")
         if template is self._reserve:
             self._reserve = None
+        if template is self._twin:
+            self._twin = None
+            self._ask_for_twin()
         if template is self._in_use and not self._ending:
             self._in_use = None
             self._begin_again(how, (time.monotonic_ns() - template.since_ns) / 1e9)
@@ -183,10 +243,21 @@ class Templates:
         if self._reserve:  # what is on trial has lost its template: back to what is known to work
             self._in_use, self._reserve = self._reserve, None
             return
+        log(f"the template died ({how})")
         self._backoff = self._backoff.after_death(lived_s)
+        if self._twin:
+            self._use(self._twin)
+        elif self._unborn is None:  # else what it says, or its end, comes next
+            self._load_again(how)
+
+    def _load_again(self, how: str) -> None:
         log(f"the template died ({how}): a new one loads its code from disk")
         self._loop.call_in(self._backoff.delay_s, self._begin_unless_ending)
 
     def _begin_unless_ending(self) -> None:
         if not self._ending:
             self.begin()
+
+
+def _pid(spoken: bytes) -> int:
+    return int(spoken.partition(b"\n")[0])

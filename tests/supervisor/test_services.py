@@ -35,13 +35,22 @@ def pid_of(supervisor: Supervisor, service: str) -> int:
     return pid
 
 
-def template_of(keeper: KeeperUnderTest, supervisor: Supervisor) -> int:
-    """Once all services run: until then there may be a child that is none yet."""
+def templates_of(keeper: KeeperUnderTest, supervisor: Supervisor) -> list[int]:
+    """The one in use and its twin, once all services run: until then there may be children that are none yet."""
     while True:
         services = {row.pid for row in supervisor.table().services}
         others = set(children_of(keeper.pid)) - services
-        if 0 not in services and len(others) == 1:
-            return others.pop()
+        if 0 not in services and len(others) == 2:
+            return sorted(others)
+
+
+def kill_templates(keeper: KeeperUnderTest, supervisor: Supervisor) -> None:
+    """Both at once: their keeper sleeps meanwhile."""
+    templates = templates_of(keeper, supervisor)
+    os.kill(keeper.pid, signal.SIGSTOP)
+    for pid in templates:
+        os.kill(pid, signal.SIGKILL)
+    os.kill(keeper.pid, signal.SIGCONT)
 
 
 def notes(keeper: KeeperUnderTest, lines: int) -> list[str]:
@@ -114,15 +123,28 @@ def test_a_supervisor_that_hangs_up_but_stays_is_killed(keeper, supervisor):
     assert second.predecessor == KILLED
 
 
-def test_a_killed_template_is_loaded_again(keeper, supervisor):
+def test_a_killed_template_is_followed_by_its_twin(keeper, supervisor):
+    """Nothing is loaded from disk, whichever of the two dies; the next services are forked by the one that is left."""
+    for number in (0, 1, 0):
+        templates = templates_of(keeper, supervisor)
+        router = pid_of(supervisor, "router")
+        os.kill(templates[number], signal.SIGKILL)
+        while templates[number] in templates_of(keeper, supervisor):
+            pass
+        os.kill(router, signal.SIGKILL)
+        while supervisor.expect(ServiceStarted, name="router").pid == router:
+            pass
+    assert "loads its code from disk" not in keeper.stderr()
+
+
+def test_a_template_that_is_killed_with_its_twin_is_loaded_again(keeper, supervisor):
     """Services run on; the next one that dies is forked by the new template."""
-    template = template_of(keeper, supervisor)
     router = pid_of(supervisor, "router")
-    os.kill(template, signal.SIGKILL)
+    kill_templates(keeper, supervisor)
     os.kill(router, signal.SIGKILL)
     while supervisor.expect(ServiceStarted, name="router").pid == router:
         pass
-    assert template_of(keeper, supervisor) != template
+    templates_of(keeper, supervisor)
     assert "loads its code from disk" in keeper.stderr()
 
 
@@ -135,7 +157,7 @@ def test_a_changed_file_is_noticed_when_the_template_is_loaded_again(shm_dir, tm
         supervisor = keeper.supervisor()
         supervisor.hello()
         (package / "__init__.py").write_text("# another version\n")
-        os.kill(template_of(keeper, supervisor), signal.SIGKILL)
+        kill_templates(keeper, supervisor)
         os.kill(supervisor.pid, signal.SIGKILL)
         keeper.supervisor().hello()
         while "not what the last template had loaded" not in keeper.stderr():
@@ -176,4 +198,4 @@ def test_a_storm_of_kills_of_all_services(keeper, supervisor):
     assert supervisor.refusal(Start, "s", 5, program("true")).reason.startswith("epoch 5 of s was started before")
     assert exited.status == Exited(0)
     pid_of(supervisor, "router")
-    assert len(children_of(keeper.pid)) == 3
+    assert len(children_of(keeper.pid)) == 4  # template, twin, supervisor, router
