@@ -69,6 +69,18 @@ def check(call: Call, *, as_json: bool) -> None:
     click.echo(f"{loaded.fleet.config}: {len(loaded.fleet.sessions)} sessions, no errors")
 
 
+@ringvisord.command("check-code", hidden=True)
+@click.argument("runtime_dir", type=click.Path(exists=True, file_okay=False))
+def check_code(runtime_dir: str) -> None:
+    """As `ringctl upgrade` does before it begins: is this code whole, does it load, does it accept that fleet?"""
+    from supervisor.upgrade.check import CodeRefusedError, check, encode  # noqa: PLC0415 - only this command needs it
+
+    try:
+        click.echo(encode(check(runtime_dir, {})).decode())
+    except CodeRefusedError as refusal:
+        raise click.ClickException(str(refusal)) from None
+
+
 @ringvisord.command()
 def schema() -> None:
     """Print a JSON Schema of the fleet file, for editors."""

@@ -156,6 +156,8 @@ def test_code_that_cannot_start_changes_nothing(fleet):
     fleet.installed.install("0.2.3")
     fleet.installed.change("ipc/bell.py", "import os", "import os  # of another release")
     assert "not whole: ipc/bell.py" in fleet.ringctl("upgrade", "--dry-run")[2]
+    checked = fleet.installed.run("ringvisord", "check-code", fleet.daemon.runtime_dir)
+    assert (checked.returncode, "not whole: ipc/bell.py" in checked.stderr) == (1, True)
     fleet.installed.install("0.2.4")
     fleet.daemon.file.write_text(fleet.daemon.head + SESSIONS + "\n[session.more]\ncomand = 'x'\n")
     assert "the fleet file is refused" in fleet.ringctl("upgrade")[2]

@@ -41,7 +41,10 @@ class Installed:
         return (str(self.bin / "ringvisord"),)
 
     def ringctl(self, *args: str) -> "subprocess.CompletedProcess[str]":
-        command = [str(self.bin / "ringctl"), *args]
+        return self.run("ringctl", *args)
+
+    def run(self, name: str, *args: str) -> "subprocess.CompletedProcess[str]":
+        command = [str(self.bin / name), *args]
         env = without_our_tree()
         return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, env=env, check=False)
 
