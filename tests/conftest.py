@@ -6,12 +6,16 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support import leaks
 from tests.support.keeper import KeeperUnderTest, Supervisor, running_keeper
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # importing numpy in a test is no thread of its own
 leaks.become_subreaper()
+# How long an example takes is the machine's business: nothing is asserted about time.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 _numbers = itertools.count()
 
