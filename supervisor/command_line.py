@@ -1,4 +1,4 @@
-"""ringvisord's command line. It runs in a child of the main process, which stays small (see main.py)."""
+"""ringvisord's command line. It runs in a child of the main process, which stays small (see main_process.py)."""
 
 import json
 import os

@@ -100,3 +100,40 @@ def test_a_supervisor_killed_amid_the_end_is_followed_by_one_that_goes_on_with_i
             changes.wait(PATIENCE_S)
     for name in ("first", "last"):
         assert daemon.wait_state(name, "RUNNING").epoch == 2
+
+
+@pytest.mark.parametrize("wrapper", [(), ("unshare", "-pf", "--mount-proc", "--kill-child")], ids=["", "as PID 1"])
+def test_term_is_obeyed_from_its_first_moment_on(tmp_path: Path, wrapper: tuple[str, ...]) -> None:
+    """It comes before there is a keeper, let alone a supervisor."""
+    if wrapper and os.geteuid():
+        pytest.skip("a PID namespace needs root")
+    (tmp_path / "ringvisor.toml").write_text(
+        f'[fleet]\nname = "test-early-{os.getpid()}"\nruntime_dir = "run"\nstate_dir = "state"\nlog_dir = "logs"\n'
+    )
+    command = [*wrapper, sys.executable, "-m", "supervisor.main", "-c", str(tmp_path / "ringvisor.toml")]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
+        pid = process.pid
+        while wrapper and not (children := leaks.children_of(process.pid)):
+            pass
+        pid = children[0] if wrapper else pid
+        while not holds_back(pid, signal.SIGTERM):
+            pass
+        os.kill(pid, signal.SIGTERM)
+        try:
+            assert process.wait(PATIENCE_S) == 0
+        finally:
+            process.kill()
+
+
+def holds_back(pid: int, signum: signal.Signals) -> bool:
+    with open(f"/proc/{pid}/status") as status:
+        blocked = next(line for line in status if line.startswith("SigBlk"))
+    return bool(int(blocked.split()[1], 16) >> (signum - 1) & 1)
+
+
+def test_nothing_is_imported_before_signals_are_held_back() -> None:
+    """As PID 1, one that came during the imports would be lost."""
+    code = "import sys; before = set(sys.modules); import supervisor.main; print(*set(sys.modules) - before)"
+    loaded = subprocess.run([sys.executable, "-Sc", code], capture_output=True, text=True, check=True).stdout.split()
+    assert {name.partition(".")[0] for name in loaded} <= {"supervisor", *sys.stdlib_module_names}
+    assert len(loaded) < 20
