@@ -18,8 +18,6 @@ from supervisor.cli.verdicts import verdict_on
 from supervisor.control.client import NoAnswerInTimeError, NobodyAnswersError, NotPermittedError, RequestFailedError
 from supervisor.control.messages import Answer, AwaitUpgrade, Upgrade, UpgradeStep
 
-_AGAIN_S = 0.05
-
 
 @click.command("upgrade", help="The installed release takes over from the running one; sessions run on.")
 @click.option("--dry-run", is_flag=True, help="Only try whether it could.")
@@ -53,25 +51,24 @@ def upgrade_command(operator: Operator, *, dry_run: bool, timeout: float, as_jso
 
 def _steps(operator: Operator, *, dry_run: bool, deadline_s: float) -> Iterator[UpgradeStep]:
     """Of one supervisor, then of the next."""
-    known = 0
+    known, asked_wall_s = 0, time.time()
+    with operator.connect():  # so that one who hangs up later had been there
+        pass
     answers: Iterator[Answer] = operator.order(Upgrade(1, dry_run), deadline_s - time.monotonic())
     while True:
-        is_asked = False
         try:
             for answer in answers:
-                is_asked = True
                 if isinstance(answer, UpgradeStep):
                     known = answer.number + 1
                     yield answer
         except (NoAnswerInTimeError, NotPermittedError):
             raise
         except NobodyAnswersError:
-            if not known or time.monotonic() >= deadline_s:
+            if dry_run or time.monotonic() >= deadline_s:
                 raise
-            time.sleep(0 if is_asked else _AGAIN_S)
         else:
             return
-        answers = operator.order(AwaitUpgrade(1, known), deadline_s - time.monotonic())
+        answers = operator.order(AwaitUpgrade(1, known, asked_wall_s), deadline_s - time.monotonic())
 
 
 def step_line(step: UpgradeStep) -> str:

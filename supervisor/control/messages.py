@@ -159,6 +159,7 @@ class AwaitUpgrade(_Request, frozen=True):
     """Of the upgrade that is under way, or else of the last one, the steps from this number on; then as Upgrade."""
 
     known: Annotated[int, Meta(ge=0, le=1000)] = 0
+    begun_since_s: float = 0.0  # the clock on the wall: none that began before
 
 
 class Shutdown(_Request, frozen=True):

@@ -125,8 +125,8 @@ class Commands:
                 self._regrouping.replace(client, request.id, self._file.read(), wait=False)
             case control.Upgrade(dry_run=dry_run):
                 self._upgrading.begin(client, request.id, dry_run=dry_run)
-            case control.AwaitUpgrade(known=known):
-                self._upgrading.join(client, request.id, known)
+            case control.AwaitUpgrade(known=known, begun_since_s=since_s):
+                self._upgrading.join(client, request.id, known, since_s)
             case control.Shutdown():
                 self._shut_down(client, request)
             case _:

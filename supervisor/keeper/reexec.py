@@ -22,7 +22,7 @@ from supervisor.keeper.packets import write_all
 
 DRY = "--dry"
 RESUME = "--resume"
-DRY_RUN_MAX_S = 20.0
+DRY_RUN_MAX_S = 30.0
 _LAST_WORDS_BYTES = 8000
 
 
@@ -42,6 +42,7 @@ def try_dry(
     """on_result is called with why not, or with "" and what the code said."""
     memory, words = into_memory(state), os.memfd_create("last-words", os.MFD_CLOEXEC)
     answer = os.memfd_create("answer", os.MFD_CLOEXEC)
+    is_slow: list[int] = []
 
     def body() -> None:
         os.dup2(answer, 1)
@@ -54,11 +55,12 @@ def try_dry(
         said, last = (from_memory(fd)[-_LAST_WORDS_BYTES:].decode(errors="replace") for fd in (answer, words))
         os.close(answer)
         os.close(words)
-        why_not = in_one_line(last) or str(death.status)
+        why_not = in_one_line(last) or (f"it took over {DRY_RUN_MAX_S:g} s" if is_slow else str(death.status))
         on_result("" if death.status == Exited(0) else f"the installed code fails its dry run: {why_not}", said)
 
     def too_slow() -> None:
         for pid in running:
+            is_slow.append(pid)
             os.kill(pid, signal.SIGKILL)
 
     try:

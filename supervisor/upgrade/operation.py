@@ -82,9 +82,9 @@ class Upgrading:
         self._audience.add(client, request)
         self._begin(Phase.TRYING)
 
-    def join(self, client: Client, request: int, known: int) -> None:
-        if self._progress is None:
-            raise UpgradeRefusedError("there was no upgrade")
+    def join(self, client: Client, request: int, known: int, since_s: float) -> None:
+        if self._progress is None or self._progress.began_wall_s < since_s:
+            raise UpgradeRefusedError("the upgrade did not begin: call ringctl upgrade again")
         self._audience.add(client, request, known)
         self._audience.tell(self._progress)
 
