@@ -370,9 +370,14 @@ class WorkerRig:
         return masks
 
     def worker_knows_of_the_leaders_end(self) -> bool:
-        """It no longer polls the pidfd, which it did before the second of the others."""
+        """It no longer polls the pidfd, which it did before the second of the others, and has slept since: the turn in
+        which it noticed, and read what there was, is over."""
         masks = self.poll_masks()
-        return len(masks) > 1 and self.pidfd not in masks
+        return len(masks) > 1 and self.pidfd not in masks and self._worker_sleeps()
+
+    def _worker_sleeps(self) -> bool:
+        with open(f"/proc/{self.worker_pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] == "S"
 
     def __str__(self) -> str:
         heard = {f"{kind.name} {epoch}": bytes(s.data[-60:]) for (epoch, kind), s in self.ledger.streams.items()}
