@@ -91,8 +91,10 @@ class Machine:
     def boot(self) -> None:
         for name in ("upper", "work", "root"):
             (self.directory / name).mkdir(exist_ok=True)
+        _remove_cgroups()  # of one that was killed
         layers = f"lowerdir={debian_root(self.release)},upperdir={self.directory}/upper,workdir={self.directory}/work"
-        nspawn = f"exec systemd-nspawn --quiet --boot --directory={self.directory}/root --machine={self.name} "
+        nspawn = "exec setpriv --pdeathsig TERM systemd-nspawn --quiet --boot "  # it ends in order when we are killed
+        nspawn += f"--directory={self.directory}/root --machine={self.name} "
         nspawn += f"--register=no --keep-unit --private-network --bind-ro={self.wheels}:{WHEELS} --console=pipe"
         script = f"mount -t overlay overlay -o {layers} {self.directory}/root && {nspawn}"
         with open(self.directory / "console", "ab") as console:
@@ -183,8 +185,12 @@ class Machine:
             _remove_cgroups()
 
     def kill(self) -> None:
+        """Its PID 1 first: a container survives what started it."""
         if self._nspawn and self._nspawn.poll() is None:
-            self._nspawn.kill()
+            if leader := self.leader:
+                os.kill(leader, signal.SIGKILL)
+            else:
+                self._nspawn.kill()
             self._nspawn.wait()
 
 
@@ -206,9 +212,10 @@ def booted(name: str, release: str, directory: Path, wheels: Path, *, unified: b
 
 def _remove_cgroups() -> None:
     """What systemd-nspawn makes beside itself, and leaves where no systemd cleans up behind it."""
-    for root, name in itertools.product(HIERARCHIES, ("payload/init.scope", "payload", "supervisor")):
-        with contextlib.suppress(OSError):
-            os.rmdir(f"{root}/{name}")
+    for root, name in itertools.product(HIERARCHIES, ("payload", "supervisor")):
+        for directory, _, _ in os.walk(f"{root}/{name}", topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(directory)
 
 
 def _run(*argv: str) -> None:

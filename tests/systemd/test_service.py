@@ -52,7 +52,7 @@ def test_the_sessions_live_in_a_unit_of_their_own(service: Service) -> None:
 def test_a_keeper_that_is_killed_comes_back_to_its_sessions(service: Service) -> None:
     before, main, restarts = service.runs(), service.main_pid, int(service.facts()["NRestarts"])
     for round_ in range(1, 4):
-        service.machine.run("systemctl", "kill", "--signal=KILL", "ringvisor-agents")
+        service.machine.send(signal.SIGKILL, main)
         service.wait_up(after=main)
         assert service.runs() == before
         assert int(service.facts()["NRestarts"]) == restarts + round_
