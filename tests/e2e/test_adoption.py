@@ -25,6 +25,7 @@ from ipc.ring_dir import open_reader_bell
 from ipc.ring_file import open_ring
 from ipc.ring_memory import RingMemory
 from ipc.worker_messages import Refused
+from supervisor.fleet_place import FleetPlace, write_place
 from supervisor.keeper.messages import (
     CloseStdin,
     Done,
@@ -246,6 +247,13 @@ def with_pid(found: Any, pid: int) -> Any:
     return found
 
 
+def make_presentable(fleet: RunningFleet) -> None:
+    """What a dry run of the code wants to read: which fleet it is, and its file."""
+    config = Path(fleet.runtime_dir, "ringvisor.toml")
+    config.write_text('[session.s]\ncommand = ["true"]\n')
+    write_place(FleetPlace("test", fleet.runtime_dir, fleet.ring_dir, fleet.runtime_dir, fleet.log_dir, str(config)))
+
+
 def test_what_was_taken_over_stays_so_over_a_reexec(fleet: RunningFleet) -> None:
     """The pidfds go along: ends of programs and workers that are no children are seen by the new image too."""
     fleet.start("s", shell("read line; exit 6"))
@@ -253,6 +261,7 @@ def test_what_was_taken_over_stays_so_over_a_reexec(fleet: RunningFleet) -> None
     worker = fleet.worker_pid("s")
     fleet.kill_keeper()
     fleet.next_keeper()
+    make_presentable(fleet)
     assert isinstance(fleet.supervisor.ask(Reexec), Done)
     assert fleet.worker_pid("s") == worker
     os.kill(worker, signal.SIGKILL)
