@@ -11,6 +11,7 @@
  *
  * A record is 64 bytes: its number in 16 digits, 47 letters that follow from the number, and a newline. A terminal is set raw. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -42,7 +43,8 @@ static void fill(char *to, unsigned long long number) {
 static void put(const char *bytes, size_t size) {
     while (size) {
         ssize_t n = write(1, bytes, size);
-        if (n < 0) continue;            /* EINTR: the record is finished before we stop */
+        if (n < 0 && errno != EINTR) return; /* nobody takes it: it is lost, and counted as written */
+        if (n < 0) continue;            /* the record is finished before we stop */
         bytes += n;
         size -= n;
     }
