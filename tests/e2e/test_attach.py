@@ -1,5 +1,6 @@
 """A person at a session: a real terminal, real keeper, worker and router, whoever is killed."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -269,7 +270,8 @@ def kill(fleet: RunningFleet, victim: str, session: str) -> None:
         case _:
             pid = fleet.supervisor.pid
     if pid:
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # in the table still, though dead of the last kill
+            os.kill(pid, signal.SIGKILL)
     if victim == "supervisor":
         fleet.replace_supervisor()
         fleet.supervisor.hello()
