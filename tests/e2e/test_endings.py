@@ -123,6 +123,7 @@ def test_term_is_obeyed_from_its_first_moment_on(tmp_path: Path, wrapper: tuple[
             assert process.wait(PATIENCE_S) == 0
         finally:
             process.kill()
+            leaks.remove_shared(f"ringvisor-{os.geteuid()}-test-early-{os.getpid()}")
 
 
 def holds_back(pid: int, signum: signal.Signals) -> bool:
