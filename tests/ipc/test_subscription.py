@@ -12,7 +12,7 @@ from ipc.frames import Kind, Resize, encode_resize
 from ipc.log_retention import LogPolicy
 from ipc.ring_file import ring_path
 from ipc.ring_layout import Policy
-from ipc.router_messages import Drop, LastBytes, LastLines, Origin, Since, Subscribe, encode
+from ipc.router_messages import Done, Drop, LastBytes, LastLines, Origin, Serve, Since, Subscribe, encode
 from tests.support.router_process import Installation, Subscriber, Writer, installation, stream
 
 MIB = 1 << 20
@@ -268,6 +268,7 @@ def test_disconnecting_in_the_middle_costs_nobody(router: Installation) -> None:
 def test_reconnecting_with_the_next_offset_misses_nothing(router: Installation) -> None:
     """The router is killed again and again while the session writes; log and ring together have it all."""
     router.create("s", size_bytes=65536, max_bytes=1 << 18)
+    assert router.order(Serve(1, "s")) == Done(1)
     load = router.forks.fork("load", router.ring_dir, [("s", 0)], 3)
     first = router.subscribe("s", Since(0, 0))
     first.until(lambda: first.bytes[Kind.OUT] > 100_000)
@@ -295,6 +296,7 @@ def _read_the_rest(subscriber: Subscriber) -> None:
 def test_replay_joins_a_stream_that_is_being_written_fast(router: Installation) -> None:
     """While it reads the log, the ring is lapped many times; the log has what it lost meanwhile."""
     router.create("s", size_bytes=65536, max_bytes=1 << 17)
+    assert router.order(Serve(1, "s")) == Done(1)
     load = router.forks.fork("load", router.ring_dir, [("s", 0)], 4)
     for _ in range(8):
         router.wait_logged("s", router.written("s") + 300_000)
